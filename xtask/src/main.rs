@@ -1,1 +1,53 @@
-fn main() {}
+//! The command line of the project's chores: `cargo xtask`.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use xtask::fuzz::{self, Request};
+use xtask::{manifest, tidy};
+
+const USAGE: &str = "\
+cargo xtask tidy              the house rules that no compiler checks, and lines per crate
+cargo xtask fuzz [TARGET...]  mutated inputs for every parser; what breaks lies in target/fuzz-crashes
+                              --seconds N (10, each target)  --seed N (1)  --iteration N (replay)
+cargo xtask demo-manifest     lengths and hashes of demo/demo-4bit into demo/manifest.json
+The gate is .ci/run.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let rest = args.get(1..).unwrap_or_default();
+    let done = match args.first().map(String::as_str) {
+        Some("tidy") => tidy(root),
+        Some("fuzz") => Request::parse(rest).and_then(|request| fuzz::run(root, &request)),
+        Some("fuzz-one") => Request::parse(rest).and_then(|request| fuzz::run_one(root, &request)),
+        Some("demo-manifest") => manifest::write(root).map(|()| true),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tidy(root: &Path) -> Result<bool, String> {
+    let findings = tidy::check(root);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    let census = tidy::census(root)?;
+    for (name, files, lines) in &census.crates {
+        println!("{name:16} {files:3} files {lines:6} lines");
+    }
+    println!("median file {} lines, {} findings", census.median_lines, findings.len());
+    Ok(findings.is_empty())
+}
