@@ -1,7 +1,6 @@
-//! Chores of the project as a library, so that ordinary tests can run them: tidy, fuzz, manifest.
+//! Chores of the project as a library, so that ordinary tests can run them: tidy, manifest.
 
 #![forbid(unsafe_code)]
 
-pub mod fuzz;
 pub mod manifest;
 pub mod tidy;

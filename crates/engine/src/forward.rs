@@ -64,11 +64,8 @@ pub trait Forward: Send {
     ///
     /// # Errors
     /// [`ForwardError::Snapshot`] when it is damaged, of another model, or made with other settings.
-    fn restore(
-        &self,
-        from: &mut dyn Read,
-        capacity: usize,
-    ) -> Result<Self::Sequence, ForwardError>;
+    fn restore(&self, from: &mut dyn Read, capacity: usize)
+    -> Result<Self::Sequence, ForwardError>;
 }
 
 /// What a model says of itself once.
@@ -202,6 +199,14 @@ impl<'a> Control<'a> {
         if let Some(progress) = self.progress {
             progress(done);
         }
+        self.check()
+    }
+
+    /// Says whether to go on.
+    ///
+    /// # Errors
+    /// [`ForwardError::Cancelled`].
+    pub fn check(&self) -> Result<(), ForwardError> {
         if self.cancel.load(Ordering::Relaxed) { Err(ForwardError::Cancelled) } else { Ok(()) }
     }
 }

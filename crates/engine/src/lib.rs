@@ -4,7 +4,14 @@
 
 mod chat;
 mod forward;
+mod generate;
+mod sample;
+mod session;
+mod stop;
+pub mod testing;
+mod think;
 mod tokenizer;
+mod turn;
 
 pub use chat::{
     ChatError, ChatTemplate, Conversation, GenerationDefaults, GenerationError, Rendered,
@@ -14,6 +21,15 @@ pub use forward::{
     Checkpoint, Control, Facts, Forward, ForwardError, Output, Progress, Spent, Step, StepOutput,
     Want,
 };
+pub use generate::{Event, GenerateError, Generated, Phase, Settings, StopReason, generate};
+pub use sample::{
+    Choice, History, LogProbs, Mask, SampleError, Sampler, Sampling, SamplingError,
+    SamplingOverrides, log_probabilities, logits_hash,
+};
+pub use session::{CHECKPOINTS_DEFAULT, Session, Synced};
+pub use stop::StopStrings;
+pub use think::{Said, ThinkSplit};
 pub use tokenizer::{
     AddedToken, DecodeStream, Tokenizer, TokenizerError, TokenizerSource, starts_thinking, stop_ids,
 };
+pub use turn::{Turn, TurnError};

@@ -2,4 +2,44 @@
 
 #![forbid(unsafe_code)]
 
+mod attention;
+mod batch;
+mod config;
+mod deltanet;
+mod error;
+mod forward_cpu;
+mod inspect;
+mod layers;
+mod lineage;
+mod loaded;
+mod loading;
+mod moe;
+mod opened;
+mod peek;
+mod record;
+mod resident;
+mod scratch;
+mod sizes;
+mod snapshot;
+mod socket;
+mod sources;
+mod state;
+mod tap;
 pub mod tiny;
+mod trace;
+mod vectors;
+mod weights;
+
+pub use config::{AffineConfig, AffineWidth, Config, Family, KeyHeadRule, Mixer, Quantization};
+pub use error::ModelError;
+pub use inspect::{Class, ClassSize, Ignored, Inspection};
+pub use loaded::CpuModel;
+pub use opened::{Opened, Settings};
+pub use peek::LayerValues;
+pub use state::{CUT_MAX, Sequence};
+pub use tap::{Listener, Tap};
+pub use trace::{TraceError, write_logits};
+pub use weights::{
+    ExpertSource, FullSource, LayerSource, LinearSource, MatrixSource, MixerSource, Piece, Plane,
+    Projection, RowOrder, SharedSource, Unused, UnusedKind, VectorSource, Weights,
+};

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use model::tiny::{self, Float, Form, Layout, Mixer, Spec, TinyError, affine, fp8};
+use model::Mixer;
+use model::tiny::{self, Float, Form, Layout, Spec, TinyError, affine, fp8};
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 

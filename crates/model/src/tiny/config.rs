@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::encode::{affine_of, is_fp8, module};
 use super::fp8;
 use super::layout::{Form, Layout};
-use super::spec::{Mixer, Spec};
+use super::spec::Spec;
 use super::weights::{Kind, Tensor};
 
 /// The config of `form`; `end_of_text` is the id that the config names as end, and `tensors` are
@@ -72,11 +72,7 @@ fn dimensions(spec: &Spec) -> Map<String, Value> {
 }
 
 fn layer_types(spec: &Spec) -> Value {
-    let name = |mixer: &Mixer| match mixer {
-        Mixer::Linear => "linear_attention",
-        Mixer::Full => "full_attention",
-    };
-    spec.mixers().iter().map(name).collect()
+    spec.mixers().iter().map(|mixer| mixer.name()).collect()
 }
 
 /// Qwen3.5. Multimodal configs list the layers, as published; a flat one leaves it to the

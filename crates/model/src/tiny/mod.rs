@@ -24,4 +24,4 @@ mod weights;
 pub use error::TinyError;
 pub use files::write;
 pub use layout::{Float, Form, Layout};
-pub use spec::{Mixer, Spec};
+pub use spec::Spec;

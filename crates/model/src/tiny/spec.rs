@@ -2,15 +2,7 @@
 
 use super::error::{TinyError, require};
 use super::tokenizer;
-
-/// What mixes the positions in a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mixer {
-    /// Gated DeltaNet.
-    Linear,
-    /// Gated attention.
-    Full,
-}
+use crate::config::Mixer;
 
 /// Every dimension of a tiny model and the seed of its noise.
 #[derive(Clone, Debug, PartialEq)]

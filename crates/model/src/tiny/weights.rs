@@ -1,7 +1,8 @@
 //! The noise itself: every tensor of a tiny model in f32, before any layout touches it.
 
 use super::noise::Noise;
-use super::spec::{Mixer, Spec};
+use super::spec::Spec;
+use crate::config::Mixer;
 
 /// Which prefix a tensor's name gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

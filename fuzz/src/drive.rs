@@ -65,7 +65,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The file that names the iteration in progress, for the day when the whole process dies of it.
 #[must_use]
-pub(super) fn mark_path(folder: &Path, target: &str) -> PathBuf {
+pub(crate) fn mark_path(folder: &Path, target: &str) -> PathBuf {
     folder.join(format!("{target}.iteration"))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn mark_path(folder: &Path, target: &str) -> PathBuf {
 ///
 /// # Errors
 /// When the folder or the file cannot be written.
-pub(super) fn save(target: &Target, options: &Options, iteration: u64) -> std::io::Result<PathBuf> {
+pub(crate) fn save(target: &Target, options: &Options, iteration: u64) -> std::io::Result<PathBuf> {
     fs::create_dir_all(&options.folder)?;
     let name = format!("{}-{}-{iteration}", target.name, options.seed);
     let path = options.folder.join(name);
@@ -191,7 +191,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::target::Shape;
+    use crate::target::Shape;
 
     fn run(read: fn(&[u8]) -> Verdict, change: fn(&mut Options)) -> (Seen, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");

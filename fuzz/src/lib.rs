@@ -3,6 +3,8 @@
 //! Each target runs in a process of its own, so that even an abort or an overflowing stack is
 //! reported with the input that did it.
 
+#![forbid(unsafe_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +22,8 @@ pub use drive::{Broken, Options, Seen, drive};
 pub use rng::Rng;
 pub use target::{Run, Shape, Target, Verdict};
 
+/// The argument by which the program calls itself for one target.
+pub const ONE: &str = "fuzz-one";
 /// One input may take this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// All inputs are small: nobody needs more than this to refuse one.
@@ -39,7 +43,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the arguments behind `fuzz`.
+    /// Reads the arguments.
     ///
     /// # Errors
     /// The argument that is not understood.
@@ -79,7 +83,7 @@ pub fn run(root: &Path, request: &Request) -> Result<bool, String> {
             continue;
         }
         let mut command = Command::new(&exe);
-        command.args(["fuzz-one", name, "--seconds", &request.seconds.to_string()]);
+        command.args([ONE, name, "--seconds", &request.seconds.to_string()]);
         command.args(["--seed", &request.seed.to_string()]).current_dir(root);
         if let Some(iteration) = request.iteration {
             command.args(["--iteration", &iteration.to_string()]);

@@ -6,8 +6,21 @@ use std::path::{Path, PathBuf};
 
 use super::target::{Shape, Target, Verdict};
 
+mod models;
+mod texts;
+
 /// Every target, in the order in which they run.
-pub(crate) const NAMES: [&str; 3] = ["header", "index", "json"];
+pub(crate) const NAMES: [&str; 9] = [
+    "header",
+    "index",
+    "json",
+    "config",
+    "weights",
+    "snapshot",
+    "tokenizer",
+    "template",
+    "generation",
+];
 
 /// The checkpoints whose files are the true inputs.
 const TINY: [&str; 5] = [
@@ -28,6 +41,12 @@ pub(crate) fn named(root: &Path, name: &str) -> Result<Target, String> {
         "header" => header(&tree),
         "index" => index(&tree),
         "json" => json(&tree),
+        "config" => models::config(&tree),
+        "weights" => models::weights(&tree),
+        "snapshot" => models::snapshot(),
+        "tokenizer" => texts::tokenizer(&tree),
+        "template" => texts::template(&tree),
+        "generation" => texts::generation(&tree),
         _ => Err(format!("unknown target {name}")),
     }
 }

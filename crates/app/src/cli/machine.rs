@@ -1,0 +1,85 @@
+//! Flags that say what the machine may be used for. None of them changes a result.
+
+use clap::{Args, ValueEnum};
+
+use super::values::positive;
+use crate::size::Size;
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Machine")]
+pub(crate) struct MachineArgs {
+    /// Memory of the whole process at most: 8GiB, 8GB, bytes, or 60% of what is there [default: 70%]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
+    /// Tokens of prompt and answer together [default: the model's maximum, what fits, at most 32768]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) ctx: Option<usize>,
+    /// Threads that calculate [default: one a core]
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Arithmetic: exact is float32 throughout
+    #[arg(long, value_name = "PRECISION", default_value = "exact")]
+    pub(crate) precision: Precision,
+    /// How keys and values are kept
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub(crate) kv: KvType,
+    /// How experts are read
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub(crate) io: IoMode,
+    /// What calculates
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) backend: Backend,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum Precision {
+    Exact,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum KvType {
+    F32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum IoMode {
+    Auto,
+    Buffered,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum Backend {
+    Auto,
+    Cpu,
+}
+
+impl Precision {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+        }
+    }
+}
+
+impl IoMode {
+    /// How reads are really made.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto | Self::Buffered => "buffered",
+        }
+    }
+}
+
+impl Backend {
+    /// What really calculates.
+    pub(crate) fn device(self) -> &'static str {
+        match self {
+            Self::Auto | Self::Cpu => "cpu",
+        }
+    }
+}

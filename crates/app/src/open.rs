@@ -1,0 +1,237 @@
+//! The door to the model: the only file that knows which one runs and from where. Behind it the app sees the engine's socket and plain numbers.
+
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use engine::Control;
+use kernels::Kernels;
+pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
+use model::{CpuModel, ModelError, Opened, Settings, TraceError};
+pub(crate) use store::Plan;
+use store::{Locking, Needs, Refusal, Warning, Wish, memory};
+
+use crate::cli::{MachineArgs, ModelArgs};
+use crate::fault::Fault;
+use crate::progress::{Progress, Unit};
+use crate::size::{self, PERCENT, Size};
+use crate::{interrupt, language, place};
+
+/// Reads that are under way at the same time: a few more than cores, since readers mostly wait.
+const READERS: usize = 8;
+/// The share of what is there that is used when nobody says otherwise.
+const MEMORY_DEFAULT: Size = Size::Share(70 * PERCENT);
+
+/// A checkpoint whose headers were read.
+pub(crate) struct Checkpoint {
+    pub(crate) directory: PathBuf,
+    opened: Opened,
+}
+
+/// A plan, and the settings that it was made for.
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    settings: Settings,
+    /// A budget that would hold one cycle, where this one does not.
+    cycle_budget_bytes: Option<u64>,
+}
+
+/// What texts need beside the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Texts {
+    /// A tokenizer, and answers that are sampled.
+    Needed,
+    /// Ids come from a file.
+    None,
+}
+
+impl Checkpoint {
+    /// Finds and reads the checkpoint that the command line names.
+    pub(crate) fn open(args: &ModelArgs) -> Result<Self, Fault> {
+        let directory = place::directory(args.model.as_deref())?;
+        let opened =
+            Opened::open(&directory, args.experts_per_token).map_err(|error| match error {
+                ModelError::ExpertsPerToken { .. } => {
+                    Fault::command_line(format!("--experts-per-token: {error}"))
+                }
+                error => Fault::failed(error),
+            })?;
+        Ok(Self { directory, opened })
+    }
+
+    pub(crate) fn inspection(&self) -> Inspection {
+        self.opened.inspection()
+    }
+
+    pub(crate) fn experts_per_token(&self) -> usize {
+        self.opened.config().experts_per_token
+    }
+
+    pub(crate) fn published_experts_per_token(&self) -> usize {
+        self.opened.published_experts_per_token()
+    }
+
+    /// Gives out the memory. `ctx` is the context where the command line has none.
+    pub(crate) fn plan(
+        &self,
+        args: &MachineArgs,
+        texts: Texts,
+        ctx: Option<usize>,
+    ) -> Result<Planned, Fault> {
+        let budget_bytes = budget_bytes(args.memory)?;
+        let tokenizer_file_bytes = match texts {
+            Texts::Needed => language::tokenizer_file_bytes(&self.directory),
+            Texts::None => 0,
+        };
+        let threads = threads(args.threads);
+        let trunk_bytes = self.opened.inspection().trunk_bytes;
+        let vocabulary = self.opened.config().vocab_size as u64;
+        let settings = Settings {
+            threads,
+            kernels: Kernels::best(),
+            process_bytes: process::bytes(
+                tokenizer_file_bytes,
+                vocabulary,
+                threads as u64,
+                trunk_bytes,
+            ),
+            sequences: 1,
+            // The beginning, to which a session goes back after an error.
+            checkpoints: 1,
+            readers: READERS,
+        };
+        let needs = self.opened.needs(&settings).map_err(Fault::failed)?;
+        let wish = Wish { budget_bytes, ctx: args.ctx.or(ctx), chunk: None };
+        let plan = Plan::make(&needs, &wish).map_err(|refusal| refused(&refusal))?;
+        let cycle_budget_bytes = plan.below_cycle().then(|| cycle_budget_bytes(&needs, &plan));
+        Ok(Planned { plan, settings, cycle_budget_bytes })
+    }
+
+    /// Loads what every token needs, with progress on the screen.
+    pub(crate) fn load(self, planned: &Planned, cancel: &AtomicBool) -> Result<CpuModel, Fault> {
+        let progress = Progress::new("loading", Unit::Bytes);
+        let tell = |done: u64, total: u64| {
+            progress.tell(done, total, done as f64 / total.max(1) as f64);
+        };
+        let loaded = self.opened.load(&planned.plan, &planned.settings, &tell, cancel);
+        interrupt::check(cancel)?;
+        loaded.map_err(Fault::failed)
+    }
+}
+
+impl Planned {
+    pub(crate) fn threads(&self) -> usize {
+        self.settings.threads
+    }
+
+    /// The instructions that multiply.
+    pub(crate) fn isa(&self) -> String {
+        self.settings.kernels.isa().to_string()
+    }
+
+    /// What the plan could not give, a line each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let plan = &self.plan;
+        let line = |warning: &Warning| match *warning {
+            Warning::BelowCycle { needed_bytes } => format!(
+                "the {} slots hold less than the {} that one whole token reads, so hardly any \
+                 expert is found in memory; --memory {} would hold them",
+                plan.slot_count,
+                size::shown(plan.cycle_bytes),
+                size::advised(self.cycle_budget_bytes.unwrap_or(needed_bytes)),
+            ),
+            Warning::ContextReduced { usual, given } => {
+                format!("the memory gives a context of {given} tokens, {usual} are usual")
+            }
+            ref other @ Warning::ChunkReduced { .. } => other.to_string(),
+        };
+        plan.warnings.iter().map(line).collect()
+    }
+}
+
+/// Why the trunk may leave memory, if it may.
+pub(crate) fn unlocked(model: &CpuModel, plan: &Plan) -> Option<String> {
+    let why = match model.locking() {
+        Locking::Locked => return None,
+        Locking::Refused { limit_bytes: Some(limit), .. } => {
+            format!("this user may lock {}", size::shown(*limit))
+        }
+        Locking::Refused { limit_bytes: None, why } => why.clone(),
+        Locking::Unsupported => "this system has no way to".to_owned(),
+    };
+    let trunk = size::shown(plan.trunk_bytes);
+    Some(format!("the trunk ({trunk}) could not be locked in memory: {why}"))
+}
+
+/// The most memory that this process had; `None` where the system does not tell.
+pub(crate) fn peak_rss_bytes() -> Option<u64> {
+    memory::peak_rss_bytes()
+}
+
+/// Writes what an oracle compares.
+pub(crate) fn write_logits(
+    model: &mut CpuModel,
+    ids: &[u32],
+    decode: usize,
+    out: &Path,
+    control: &Control<'_>,
+) -> Result<(), Fault> {
+    let written = model::write_logits(model, ids, decode, out, control);
+    written.map_err(|error: TraceError| match interrupt::check(control.cancel) {
+        Err(interrupted) => interrupted,
+        Ok(()) => Fault::failed(error),
+    })
+}
+
+fn threads(wished: Option<u16>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    wished.map_or_else(cores, usize::from)
+}
+
+fn budget_bytes(wished: Option<Size>) -> Result<u64, Fault> {
+    let there = memory::available().map(|available| available.bytes);
+    wished.unwrap_or(MEMORY_DEFAULT).bytes(there).ok_or_else(|| {
+        Fault::command_line(
+            "this system does not tell how much memory is there; accepted: --memory with a size \
+             that is no share, such as 8GiB",
+        )
+    })
+}
+
+/// A budget with which the same context has the slots of one cycle. Of a larger budget larger
+/// passes take their share too, so it is the plan that is asked, in steps of some percent.
+fn cycle_budget_bytes(needs: &Needs, plan: &Plan) -> u64 {
+    let mut budget_bytes = plan.plan_bytes.saturating_add(plan.cycle_bytes);
+    loop {
+        budget_bytes = budget_bytes.saturating_add(budget_bytes / 32).next_multiple_of(1 << 20);
+        let wish = Wish { budget_bytes, ctx: Some(plan.ctx), chunk: None };
+        let holds = Plan::make(needs, &wish).is_ok_and(|plan| !plan.below_cycle());
+        if holds || budget_bytes > u64::MAX / 2 {
+            return budget_bytes;
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Fault {
+    Fault::refused(match refusal {
+        Refusal::Memory { budget_bytes, floor_bytes, parts, ctx } => {
+            let parts: Vec<String> = parts
+                .iter()
+                .map(|(name, bytes)| format!("{name} {}", size::shown(*bytes)))
+                .collect();
+            format!(
+                "--memory: {} is below the floor of {} for a context of {ctx} ({}); accepted: \
+                 --memory {} or more",
+                size::shown(*budget_bytes),
+                size::shown(*floor_bytes),
+                parts.join(" + "),
+                size::advised(*floor_bytes),
+            )
+        }
+        Refusal::Context { wished, accepted } => {
+            format!("--ctx: a context of {wished} tokens; accepted: 1 to {accepted}")
+        }
+        other @ Refusal::Chunk => other.to_string(),
+    })
+}

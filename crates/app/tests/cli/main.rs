@@ -1,0 +1,14 @@
+//! The binary as users and scripts meet it: streams, exit codes, names, and the demo model's answers.
+
+#[cfg(feature = "demo")]
+mod answers;
+mod checkpoints;
+#[cfg(feature = "demo")]
+mod interruptions;
+#[cfg(feature = "demo")]
+mod machine;
+mod program;
+#[cfg(feature = "demo")]
+mod refusals;
+#[cfg(not(feature = "demo"))]
+mod without_demo;

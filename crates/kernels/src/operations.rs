@@ -1,0 +1,148 @@
+//! The operations on vectors: what each computes, and in which order.
+
+use crate::{Kernels, Matrix};
+
+/// What a method panics with when two lengths do not fit together.
+#[track_caller]
+fn same(what: &str, found: usize, expected: usize) {
+    assert!(found == expected, "{what}: {found} elements, expected {expected}");
+}
+
+impl Kernels {
+    /// Row `row` of `m` as f32 [cols]: a plain weight exactly, affine fma(q, scale, bias),
+    /// fp8 q · scale.
+    pub fn decode_row(&self, m: &Matrix<'_>, row: usize, out: &mut [f32]) {
+        assert!(row < m.rows(), "row {row} of {} rows", m.rows());
+        same("out", out.len(), m.cols());
+        (self.decode_row)(m, row, out);
+    }
+
+    /// Σ a_i · b_i in lanes.
+    pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
+        same("b", b.len(), a.len());
+        (self.dot)(a, b)
+    }
+
+    /// out_i = x_i · r · weight_i with r = 1 / √(dot(x, x) / len + eps).
+    pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        same("weight", weight.len(), x.len());
+        same("out", out.len(), x.len());
+        (self.rms_norm)(x, weight, eps, out);
+    }
+
+    /// x_i = x_i · r · scale with r = 1 / √(dot(x, x) + eps).
+    pub fn l2_norm(&self, x: &mut [f32], eps: f32, scale: f32) {
+        (self.l2_norm)(x, eps, scale);
+    }
+
+    /// x_i = x_i · sigmoid(x_i).
+    pub fn silu(&self, x: &mut [f32]) {
+        (self.silu)(x);
+    }
+
+    /// gate_i = silu(gate_i) · up_i.
+    pub fn silu_mul(&self, gate: &mut [f32], up: &[f32]) {
+        same("up", up.len(), gate.len());
+        (self.silu_mul)(gate, up);
+    }
+
+    /// x_i = x_i · sigmoid(gate_i).
+    pub fn sigmoid_mul(&self, x: &mut [f32], gate: &[f32]) {
+        same("gate", gate.len(), x.len());
+        (self.sigmoid_mul)(x, gate);
+    }
+
+    /// x_i = x_i + y_i.
+    pub fn add(&self, x: &mut [f32], y: &[f32]) {
+        same("y", y.len(), x.len());
+        (self.add)(x, y);
+    }
+
+    /// x_i = fma(y_i, scale, x_i).
+    pub fn add_scaled(&self, x: &mut [f32], scale: f32, y: &[f32]) {
+        same("y", y.len(), x.len());
+        (self.add_scaled)(x, scale, y);
+    }
+
+    /// x_i = e^(x_i - max x) / Σ of these, summed in lanes. One NaN makes all NaN.
+    pub fn softmax(&self, x: &mut [f32]) {
+        (self.softmax)(x);
+    }
+
+    /// Turns the pairs (i, i + h) of `head` with h = cos.len() = sin.len():
+    /// y_i = fma(x_i, cos_i, -(x_{i+h} · sin_i)), y_{i+h} = fma(x_{i+h}, cos_i, x_i · sin_i).
+    /// Elements from 2h on stay.
+    pub fn rope(&self, head: &mut [f32], cos: &[f32], sin: &[f32]) {
+        same("sin", sin.len(), cos.len());
+        assert!(2 * cos.len() <= head.len(), "{} pairs of {} elements", cos.len(), head.len());
+        (self.rope)(head, cos, sin);
+    }
+
+    /// out_c = silu(Σ_j taps_jc · window_jc), j ascending by fused multiply-add from 0.
+    /// `taps` is [window.len(), out.len()]; each column of `window` has out.len() elements, the
+    /// oldest column first.
+    pub fn conv_silu(&self, taps: &[f32], window: &[&[f32]], out: &mut [f32]) {
+        same("taps", taps.len(), window.len() * out.len());
+        for column in window {
+            same("a column of the window", column.len(), out.len());
+        }
+        if !out.is_empty() {
+            (self.conv_silu)(taps, window, out);
+        }
+    }
+
+    /// One step of the gated delta rule on `state` [dk, dv], in this order for every column j:
+    /// S_ij = decay · S_ij; kv_j = Σ_i k_i · S_ij; u_j = beta · (v_j - kv_j);
+    /// S_ij = fma(k_i, u_j, S_ij); out_j = Σ_i q_i · S_ij. Sums run over i ascending by fused
+    /// multiply-add from 0. `q` and `k` are [dk]; `v`, `u` and `out` are [dv].
+    #[allow(clippy::too_many_arguments, reason = "the rule has that many quantities")]
+    pub fn delta_step(
+        &self,
+        state: &mut [f32],
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+        decay: f32,
+        beta: f32,
+        u: &mut [f32],
+        out: &mut [f32],
+    ) {
+        same("state", state.len(), k.len() * v.len());
+        same("q", q.len(), k.len());
+        same("u", u.len(), v.len());
+        same("out", out.len(), v.len());
+        if !v.is_empty() {
+            (self.delta_step)(state, q, k, v, decay, beta, u, out);
+        }
+    }
+
+    /// S_ij = fma(k_i, u_j, decay · S_ij): what [`Kernels::delta_step`] left in `state` when it
+    /// wrote `u`, bit for bit.
+    pub fn delta_apply(&self, state: &mut [f32], k: &[f32], u: &[f32], decay: f32) {
+        same("state", state.len(), k.len() * u.len());
+        if !u.is_empty() {
+            (self.delta_apply)(state, k, u, decay);
+        }
+    }
+
+    /// out = Σ_j softmax_j(dot(q, keys_j) · scale) · values_j over all keys; `keys` and `values`
+    /// are [len, dim], `q` and `out` [dim], len at least 1.
+    ///
+    /// Keys are taken in blocks of 64 from the first one on. With m the greatest score so far and
+    /// p_j = e^(score_j - m), a block multiplies the total and `out` by e^(m before - m), adds
+    /// Σ p_j (in lanes) to the total and p_j · values_j to `out`, j ascending by fused
+    /// multiply-add; at the end `out` is divided by the total. So a result depends on the keys
+    /// before a query and not on how the sequence was cut.
+    pub fn attend(&self, q: &[f32], keys: &[f32], values: &[f32], scale: f32, out: &mut [f32]) {
+        same("values", values.len(), keys.len());
+        same("out", out.len(), q.len());
+        let whole = !q.is_empty() && !keys.is_empty() && keys.len().is_multiple_of(q.len());
+        assert!(whole, "{} elements are no keys of {}", keys.len(), q.len());
+        (self.attend)(q, keys, values, scale, out);
+    }
+
+    /// Whether no element is infinite or NaN.
+    pub fn finite(&self, x: &[f32]) -> bool {
+        x.chunks(512).all(|block| block.iter().fold(true, |all, x| all & x.is_finite()))
+    }
+}

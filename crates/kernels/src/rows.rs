@@ -1,0 +1,88 @@
+//! One output, many threads: each takes parts that nobody else gets, by a counter.
+
+// The borrow checker cannot see that a counter gives every number once.
+#![allow(unsafe_code, reason = "several threads write disjoint elements of one slice")]
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A matrix [vectors, rows] that is written by columns: a part is a range of them in every vector.
+pub(crate) struct Columns<'a> {
+    first: *mut f32,
+    vectors: usize,
+    rows: usize,
+    /// Rows a part.
+    step: usize,
+    next: AtomicUsize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: threads that share it get disjoint parts (see `take`), and f32 may go to any thread.
+unsafe impl Sync for Columns<'_> {}
+
+impl<'a> Columns<'a> {
+    /// `out` has `rows` elements for each vector.
+    pub(crate) fn new(out: &'a mut [f32], rows: usize, step: usize) -> Columns<'a> {
+        let vectors = out.len() / rows;
+        let next = AtomicUsize::new(0);
+        Columns { first: out.as_mut_ptr(), vectors, rows, step, next, borrow: PhantomData }
+    }
+
+    /// The next part that nobody has.
+    pub(crate) fn take(&self) -> Option<Part<'_>> {
+        // The counter stays near `rows`: each thread asks once too often.
+        let start = self.next.fetch_add(self.step, Ordering::Relaxed);
+        (start < self.rows)
+            .then(|| Part { whole: self, rows: start..self.rows.min(start + self.step) })
+    }
+}
+
+/// Some rows of every vector, to be written by one thread.
+pub(crate) struct Part<'a> {
+    whole: &'a Columns<'a>,
+    rows: Range<usize>,
+}
+
+impl Part<'_> {
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    #[inline(always)]
+    pub(crate) fn put(&mut self, vector: usize, row: usize, value: f32) {
+        let mine = self.rows.contains(&row) && vector < self.whole.vectors;
+        assert!(mine, "vector {vector}, row {row} is not in this part");
+        // SAFETY: vector < vectors and row < rows, so the element is in the slice that `new`
+        // borrowed for 'a. The row is in `self.rows`, which `take` gave to no other part, and
+        // nothing else reads or writes the slice while it is borrowed.
+        unsafe { self.whole.first.add(vector * self.whole.rows + row).write(value) }
+    }
+}
+
+/// A slice whose items are handed out one by one.
+pub(crate) struct Items<'a, T> {
+    first: *mut T,
+    len: usize,
+    next: AtomicUsize,
+    borrow: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: threads that share it get disjoint items (see `take`), which are `Send`.
+unsafe impl<T: Send> Sync for Items<'_, T> {}
+
+impl<'a, T> Items<'a, T> {
+    pub(crate) fn new(items: &'a mut [T]) -> Items<'a, T> {
+        let next = AtomicUsize::new(0);
+        Items { first: items.as_mut_ptr(), len: items.len(), next, borrow: PhantomData }
+    }
+
+    /// The next item that nobody has, and its index.
+    #[allow(clippy::mut_from_ref, reason = "each call returns another item")]
+    pub(crate) fn take(&self) -> Option<(usize, &mut T)> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the index is inside the slice that `new` borrowed for 'a, and the counter gives
+        // it once: no other reference to that item exists while `self` is borrowed.
+        (index < self.len).then(|| (index, unsafe { &mut *self.first.add(index) }))
+    }
+}

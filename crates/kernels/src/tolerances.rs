@@ -1,0 +1,43 @@
+//! Every bound below which two results count as equal, by name, each with its cause.
+
+/// The largest absolute difference that is accepted somewhere, and why it cannot be 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    pub name: &'static str,
+    pub bound: f32,
+    pub cause: &'static str,
+}
+
+impl Tolerance {
+    /// Whether `a` and `b` count as equal; a NaN never does.
+    pub fn accepts(&self, a: f32, b: f32) -> bool {
+        (a - b).abs() <= self.bound
+    }
+}
+
+/// Hidden states against the Python oracle.
+pub const HIDDEN: Tolerance = Tolerance {
+    name: "hidden",
+    bound: 2e-3,
+    cause: "f32 sums in another order; the oracle differs from itself by 1e-4 when it cuts the \
+            sequence elsewhere",
+};
+
+/// Logits against the Python oracle, whose standard deviation is 3.
+pub const LOGITS: Tolerance = Tolerance { name: "logits", bound: 2e-3, cause: HIDDEN.cause };
+
+/// Router logits against the Python oracle: smaller numbers, and a choice hangs on them.
+pub const ROUTER_LOGITS: Tolerance =
+    Tolerance { name: "router logits", bound: 5e-4, cause: HIDDEN.cause };
+
+/// Recurrent states and cached keys and values against the Python oracle.
+pub const STATES: Tolerance = Tolerance { name: "states", bound: 2e-3, cause: HIDDEN.cause };
+
+/// Affine products against MLX's own, of 256 columns with results near 10.
+pub const MLX_PRODUCT: Tolerance = Tolerance {
+    name: "mlx product",
+    bound: 1e-4,
+    cause: "MLX factors scale and bias out of a group's sum and adds in another order",
+};
+
+pub const ALL: [Tolerance; 5] = [HIDDEN, LOGITS, ROUTER_LOGITS, STATES, MLX_PRODUCT];

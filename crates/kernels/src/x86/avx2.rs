@@ -1,0 +1,226 @@
+//! Sixteen lanes as two registers of AVX2.
+
+// Intrinsics are called from generic code that the compiler does not know to be AVX2 code.
+#![allow(unsafe_code, reason = "intrinsics of x86")]
+
+use std::arch::x86_64::*;
+
+use super::bits::{last_eight, places, shifts, word32, word64};
+use crate::lanes::{LANES, Lanes, Num};
+use crate::table::{Isa, table};
+
+table!(Avx2, Avx2, ["avx2,fma,f16c"]);
+
+/// Lanes 0 to 7, then 8 to 15. Private to the code of `TABLE`: whoever calls one of its methods
+/// runs inside a function that has the target features.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(__m256, __m256);
+
+/// Evaluates intrinsics of AVX2, FMA and F16C.
+macro_rules! avx2 {
+    ($body:expr) => {{
+        // SAFETY: only functions of `TABLE` use this type, and they are compiled with, and called
+        // only where the processor has, AVX2, FMA and F16C. Pointers come from references to as
+        // many bytes as the intrinsic touches; it takes any alignment.
+        unsafe { $body }
+    }};
+}
+
+/// The same intrinsic on both halves.
+macro_rules! halves {
+    ($intrinsic:ident, $($operand:expr),+) => {
+        avx2!(Avx2($intrinsic($($operand.0),+), $intrinsic($($operand.1),+)))
+    };
+}
+
+impl Num for Avx2 {
+    const WIDTH: usize = LANES;
+    #[inline(always)]
+    fn splat(value: f32) -> Avx2 {
+        let lanes = avx2!(_mm256_set1_ps(value));
+        Avx2(lanes, lanes)
+    }
+    #[inline(always)]
+    fn read(from: &[f32]) -> Avx2 {
+        let from = &from[..LANES];
+        avx2!(Avx2(_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from[8..].as_ptr())))
+    }
+    #[inline(always)]
+    fn write(self, to: &mut [f32]) {
+        let (low, high) = to[..LANES].split_at_mut(8);
+        avx2!({
+            _mm256_storeu_ps(low.as_mut_ptr(), self.0);
+            _mm256_storeu_ps(high.as_mut_ptr(), self.1);
+        });
+    }
+    #[inline(always)]
+    fn add(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_add_ps, self, other)
+    }
+    #[inline(always)]
+    fn sub(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_sub_ps, self, other)
+    }
+    #[inline(always)]
+    fn mul(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_mul_ps, self, other)
+    }
+    #[inline(always)]
+    fn div(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_div_ps, self, other)
+    }
+    #[inline(always)]
+    fn neg(self) -> Avx2 {
+        halves!(_mm256_xor_ps, self, Avx2::splat(-0.0))
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Avx2, addend: Avx2) -> Avx2 {
+        halves!(_mm256_fmadd_ps, self, factor, addend)
+    }
+    #[inline(always)]
+    fn max(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_max_ps, self, other)
+    }
+    #[inline(always)]
+    fn min(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_min_ps, self, other)
+    }
+    #[inline(always)]
+    fn pow2(self) -> Avx2 {
+        Avx2(pow2(self.0), pow2(self.1))
+    }
+}
+
+#[inline(always)]
+fn pow2(n: __m256) -> __m256 {
+    avx2!({
+        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23))
+    })
+}
+
+impl Lanes for Avx2 {
+    const SEVERAL_ROWS: bool = true;
+    #[inline(always)]
+    fn from_f32(bytes: &[u8; 64]) -> Avx2 {
+        let (low, high) = bytes.split_at(32);
+        avx2!(Avx2(_mm256_loadu_ps(low.as_ptr().cast()), _mm256_loadu_ps(high.as_ptr().cast())))
+    }
+    #[inline(always)]
+    fn from_f16(bytes: &[u8; 32]) -> Avx2 {
+        let (low, high) = bytes.split_at(16);
+        avx2!(Avx2(
+            _mm256_cvtph_ps(_mm_loadu_si128(low.as_ptr().cast())),
+            _mm256_cvtph_ps(_mm_loadu_si128(high.as_ptr().cast())),
+        ))
+    }
+    #[inline(always)]
+    fn from_bf16(bytes: &[u8; 32]) -> Avx2 {
+        let (low, high) = bytes.split_at(16);
+        Avx2(bf16(low), bf16(high))
+    }
+    #[inline(always)]
+    fn from_fp8(bytes: &[u8; 16]) -> Avx2 {
+        let halves = avx2!(fp8_as_f16(_mm_loadu_si128(bytes.as_ptr().cast())));
+        let lanes = avx2!(Avx2(
+            _mm256_cvtph_ps(_mm256_castsi256_si128(halves)),
+            _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)),
+        ));
+        lanes.mul(Avx2::splat(256.0))
+    }
+    #[inline(always)]
+    fn unpack<const BITS: usize>(bytes: &[u8]) -> Avx2 {
+        match BITS {
+            2 => from_words::<BITS>(word32(bytes, 0), word32(bytes, 0), 16),
+            3 => from_words::<BITS>(word32(bytes, 0), word32(bytes, 2), 8),
+            4 => from_words::<BITS>(word32(bytes, 0), word32(bytes, 4), 0),
+            8 => avx2!({
+                let raw = _mm_loadu_si128(bytes[..16].as_ptr().cast());
+                Avx2(
+                    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(raw)),
+                    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(raw, 8))),
+                )
+            }),
+            _ => straddling::<BITS>(bytes),
+        }
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        avx2!({
+            let eight = _mm256_add_ps(self.0, self.1);
+            sum_of_eight(eight)
+        })
+    }
+}
+
+/// Lanes l and l+4, l+2, l+1.
+#[inline(always)]
+pub(super) fn sum_of_eight(eight: __m256) -> f32 {
+    avx2!({
+        let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+    })
+}
+
+/// Sixteen E4M3 numbers as halves, 2^8 too small.
+#[inline(always)]
+pub(super) fn fp8_as_f16(raw: __m128i) -> __m256i {
+    avx2!({
+        let wide = _mm256_cvtepu8_epi16(raw);
+        let magnitude = _mm256_and_si256(wide, _mm256_set1_epi16(0x7f));
+        let is_nan = _mm256_cmpeq_epi16(magnitude, _mm256_set1_epi16(0x7f));
+        let nan = _mm256_and_si256(is_nan, _mm256_set1_epi16(0x7e00));
+        let sign = _mm256_slli_epi16(_mm256_sub_epi16(wide, magnitude), 8);
+        let finite = _mm256_or_si256(sign, _mm256_slli_epi16(magnitude, 7));
+        _mm256_or_si256(finite, nan)
+    })
+}
+
+#[inline(always)]
+fn bf16(bytes: &[u8]) -> __m256 {
+    avx2!({
+        let raw = _mm_loadu_si128(bytes[..16].as_ptr().cast());
+        _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(raw), 16))
+    })
+}
+
+/// Eight integers from each word, those of the second from bit `skip` on.
+#[inline(always)]
+fn from_words<const BITS: usize>(first: i32, second: i32, skip: i32) -> Avx2 {
+    let bits = BITS as i32;
+    avx2!({
+        let steps =
+            _mm256_setr_epi32(0, bits, 2 * bits, 3 * bits, 4 * bits, 5 * bits, 6 * bits, 7 * bits);
+        let skipped = _mm256_add_epi32(steps, _mm256_set1_epi32(skip));
+        let mask = _mm256_set1_epi32((1 << bits) - 1);
+        let low = _mm256_srlv_epi32(_mm256_set1_epi32(first), steps);
+        let high = _mm256_srlv_epi32(_mm256_set1_epi32(second), skipped);
+        Avx2(
+            _mm256_cvtepi32_ps(_mm256_and_si256(low, mask)),
+            _mm256_cvtepi32_ps(_mm256_and_si256(high, mask)),
+        )
+    })
+}
+
+/// Integers of five or six bits: their bytes are moved to their lanes first.
+#[inline(always)]
+fn straddling<const BITS: usize>(bytes: &[u8]) -> Avx2 {
+    let (places, shifts) = (const { places::<BITS>(0) }, const { shifts::<BITS>() });
+    Avx2(
+        moved::<BITS>(word64(bytes, 0), &places[..32], &shifts[..8]),
+        moved::<BITS>(word64(bytes, last_eight::<BITS>()), &places[32..], &shifts[8..]),
+    )
+}
+
+#[inline(always)]
+fn moved<const BITS: usize>(word: i64, places: &[i8], shifts: &[i32]) -> __m256 {
+    let (places, shifts) = (&places[..32], &shifts[..8]);
+    avx2!({
+        let places = _mm256_loadu_si256(places.as_ptr().cast());
+        let shifts = _mm256_loadu_si256(shifts.as_ptr().cast());
+        let pairs = _mm256_shuffle_epi8(_mm256_set1_epi64x(word), places);
+        let mask = _mm256_set1_epi32((1 << BITS) - 1);
+        _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srlv_epi32(pairs, shifts), mask))
+    })
+}

@@ -1,0 +1,152 @@
+//! Sixteen lanes as one register of AVX-512.
+
+// Intrinsics are called from generic code that the compiler does not know to be AVX-512 code.
+#![allow(unsafe_code, reason = "intrinsics of x86")]
+
+use std::arch::x86_64::*;
+
+use super::avx2::{fp8_as_f16, sum_of_eight};
+use super::bits::{last_eight, places, shifts, word32, word64};
+use crate::lanes::{LANES, Lanes, Num};
+use crate::table::{Isa, table};
+
+table!(Avx512, Avx512, ["avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"]);
+
+/// Private to the code of `TABLE`: whoever calls one of its methods runs inside a function that
+/// has the target features.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(__m512);
+
+/// Evaluates intrinsics of AVX-512 F, BW, DQ, VL and of AVX2.
+macro_rules! avx512 {
+    ($body:expr) => {{
+        // SAFETY: only functions of `TABLE` use this type, and they are compiled with, and called
+        // only where the processor has, AVX-512 F, BW, DQ and VL. Pointers come from references to
+        // as many bytes as the intrinsic touches; it takes any alignment.
+        unsafe { $body }
+    }};
+}
+
+impl Num for Avx512 {
+    const WIDTH: usize = LANES;
+    #[inline(always)]
+    fn splat(value: f32) -> Avx512 {
+        avx512!(Avx512(_mm512_set1_ps(value)))
+    }
+    #[inline(always)]
+    fn read(from: &[f32]) -> Avx512 {
+        let from = &from[..LANES];
+        avx512!(Avx512(_mm512_loadu_ps(from.as_ptr())))
+    }
+    #[inline(always)]
+    fn write(self, to: &mut [f32]) {
+        let to = &mut to[..LANES];
+        avx512!(_mm512_storeu_ps(to.as_mut_ptr(), self.0));
+    }
+    #[inline(always)]
+    fn add(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_add_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn sub(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_sub_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn mul(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_mul_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn div(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_div_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn neg(self) -> Avx512 {
+        avx512!(Avx512(_mm512_xor_ps(self.0, _mm512_set1_ps(-0.0))))
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Avx512, addend: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_fmadd_ps(self.0, factor.0, addend.0)))
+    }
+    #[inline(always)]
+    fn max(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_max_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn min(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_min_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn pow2(self) -> Avx512 {
+        avx512!({
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
+            Avx512(_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23)))
+        })
+    }
+}
+
+impl Lanes for Avx512 {
+    const SEVERAL_ROWS: bool = true;
+    #[inline(always)]
+    fn from_f32(bytes: &[u8; 64]) -> Avx512 {
+        avx512!(Avx512(_mm512_loadu_ps(bytes.as_ptr().cast())))
+    }
+    #[inline(always)]
+    fn from_f16(bytes: &[u8; 32]) -> Avx512 {
+        avx512!(Avx512(_mm512_cvtph_ps(_mm256_loadu_si256(bytes.as_ptr().cast()))))
+    }
+    #[inline(always)]
+    fn from_bf16(bytes: &[u8; 32]) -> Avx512 {
+        avx512!({
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(bytes.as_ptr().cast()));
+            Avx512(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)))
+        })
+    }
+    #[inline(always)]
+    fn from_fp8(bytes: &[u8; 16]) -> Avx512 {
+        let lanes = avx512!({
+            let halves = fp8_as_f16(_mm_loadu_si128(bytes.as_ptr().cast()));
+            Avx512(_mm512_cvtph_ps(halves))
+        });
+        lanes.mul(Avx512::splat(256.0))
+    }
+    #[inline(always)]
+    fn unpack<const BITS: usize>(bytes: &[u8]) -> Avx512 {
+        let (first, second) = match BITS {
+            2 => (i64::from(word32(bytes, 0)), 0),
+            // Bytes 0 and 1, then 2 to 5. What is above them is never looked at.
+            3 => (i64::from(word32(bytes, 0)) & 0xffff | i64::from(word32(bytes, 2)) << 16, 0),
+            4 => (word64(bytes, 0), 0),
+            8 => {
+                return avx512!({
+                    let raw = _mm_loadu_si128(bytes[..16].as_ptr().cast());
+                    Avx512(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(raw)))
+                });
+            }
+            _ => (word64(bytes, 0), word64(bytes, last_eight::<BITS>())),
+        };
+        Avx512(moved::<BITS>(first, second))
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        avx512!({
+            let low = _mm512_castps512_ps256(self.0);
+            let high = _mm512_extractf32x8_ps(self.0, 1);
+            sum_of_eight(_mm256_add_ps(low, high))
+        })
+    }
+}
+
+/// Moves the bytes of each integer to its lane. `second` is the block's last eight bytes where the
+/// first eight are not enough.
+#[inline(always)]
+fn moved<const BITS: usize>(first: i64, second: i64) -> __m512 {
+    let places = const { places::<BITS>(if BITS > 4 { 8 } else { 0 }) };
+    let shifts = const { shifts::<BITS>() };
+    avx512!({
+        let raw = _mm512_broadcast_i32x4(_mm_set_epi64x(second, first));
+        let pairs = _mm512_shuffle_epi8(raw, _mm512_loadu_si512(places.as_ptr().cast()));
+        let shifted = _mm512_srlv_epi32(pairs, _mm512_loadu_si512(shifts.as_ptr().cast()));
+        let mask = _mm512_set1_epi32((1 << BITS) - 1);
+        _mm512_cvtepi32_ps(_mm512_and_si512(shifted, mask))
+    })
+}

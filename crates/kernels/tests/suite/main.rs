@@ -1,0 +1,14 @@
+//! One binary for all tests of the crate, so that one file can be carried to another machine.
+
+mod naive;
+mod numbers;
+
+mod attention;
+mod hand_made;
+mod layouts;
+mod math;
+mod mlx_vectors;
+mod pool;
+mod products;
+mod refusals;
+mod tables;

@@ -1,0 +1,121 @@
+//! Gated full attention: partial rotation, keys and values that stay, and a gate on what comes out.
+
+use kernels::{Cpu, Product};
+
+use crate::batch::Part;
+use crate::config::Config;
+use crate::layers::Full;
+use crate::resident::Resident;
+use crate::scratch::AttentionScratch;
+use crate::state::KeyValues;
+
+/// What stays the same over the parts of a pass.
+pub(crate) struct Attention<'a> {
+    pub(crate) cpu: &'a Cpu,
+    pub(crate) config: &'a Config,
+    pub(crate) weights: &'a Resident,
+    pub(crate) layer: &'a Full,
+}
+
+impl Attention<'_> {
+    /// From normed rows to rotated queries and keys, and values.
+    pub(crate) fn project(&self, rows: usize, normed: &[f32], s: &mut AttentionScratch) {
+        let Config { heads, kv_heads, head_dim: dim, rms_norm_eps: eps, .. } = *self.config;
+        let (queries, kv) = (2 * heads * dim, kv_heads * dim);
+        let (w, layer) = (self.weights, self.layer);
+        let x = normed;
+        self.cpu.matmul_each(&mut [
+            Product { matrix: w.matrix(&layer.query), x, out: &mut s.queries[..rows * queries] },
+            Product { matrix: w.matrix(&layer.key), x, out: &mut s.keys[..rows * kv] },
+            Product { matrix: w.matrix(&layer.value), x, out: &mut s.values[..rows * kv] },
+        ]);
+        let pairs = self.config.rotary_dim / 2;
+        let k = self.cpu.kernels();
+        let (cos, sin) = (&s.cos, &s.sin);
+        let rotate = |row: usize, head: &mut [f32], norm: &[f32], copy: &mut [f32]| {
+            let at = row * pairs..(row + 1) * pairs;
+            copy.copy_from_slice(head);
+            k.rms_norm(copy, norm, eps, head);
+            k.rope(head, &cos[at.clone()], &sin[at]);
+        };
+        let mut all: Vec<(&mut [f32], &mut [f32])> = s
+            .queries
+            .chunks_exact_mut(queries)
+            .zip(s.keys.chunks_exact_mut(kv))
+            .take(rows)
+            .collect();
+        self.cpu.each(&mut all, |row, (queries, keys)| {
+            let mut copy = vec![0.0; dim];
+            for head in queries.chunks_exact_mut(2 * dim) {
+                rotate(row, &mut head[..dim], &layer.query_norm, &mut copy);
+            }
+            for head in keys.chunks_exact_mut(dim) {
+                rotate(row, head, &layer.key_norm, &mut copy);
+            }
+        });
+    }
+
+    /// The rows of one sequence, which holds `position` ids before them: its keys and values are
+    /// kept, then every row looks back on all up to its own.
+    pub(crate) fn attend(
+        &self,
+        part: &Part,
+        position: usize,
+        cache: &mut KeyValues,
+        s: &mut AttentionScratch,
+    ) {
+        let Config { heads, kv_heads, head_dim: dim, .. } = *self.config;
+        let (width, capacity) = (kv_heads * dim, cache.keys.len() / (kv_heads * dim));
+        for (n, row) in part.rows.clone().enumerate() {
+            for h in 0..kv_heads {
+                let (from, to) = (row * width + h * dim, (h * capacity + position + n) * dim);
+                cache.keys[to..to + dim].copy_from_slice(&s.keys[from..from + dim]);
+                cache.values[to..to + dim].copy_from_slice(&s.values[from..from + dim]);
+            }
+        }
+        let scale = 1.0 / (dim as f32).sqrt();
+        let k = self.cpu.kernels();
+        let (queries, cache) = (&s.queries, &*cache);
+        let mut out: Vec<&mut [f32]> = s.attended[part.rows.start * heads * dim..]
+            .chunks_exact_mut(dim)
+            .take(part.rows.len() * heads)
+            .collect();
+        self.cpu.each(&mut out, |n, out| {
+            let (row, head) = (n / heads, n % heads);
+            let at = ((part.rows.start + row) * heads + head) * 2 * dim;
+            let (query, gate) = queries[at..at + 2 * dim].split_at(dim);
+            let begin = head / (heads / kv_heads) * capacity * dim;
+            let seen = begin..begin + (position + row + 1) * dim;
+            k.attend(query, &cache.keys[seen.clone()], &cache.values[seen], scale, out);
+            k.sigmoid_mul(out, gate);
+        });
+    }
+
+    /// The output projection of all rows.
+    pub(crate) fn finish(&self, rows: usize, s: &AttentionScratch, out: &mut [f32]) {
+        let width = self.config.heads * self.config.head_dim;
+        let matrix = self.weights.matrix(&self.layer.out);
+        self.cpu.matmul_each(&mut [Product { matrix, x: &s.attended[..rows * width], out }]);
+    }
+}
+
+/// How fast each pair of dimensions turns. As transformers computes it: in f32, whose rounding of
+/// the exponent and of the result shows at long distances.
+pub(crate) fn inverse_frequencies(config: &Config) -> Vec<f32> {
+    let dim = config.rotary_dim;
+    let frequency = |pair: usize| {
+        let exponent = (2 * pair) as f32 / dim as f32;
+        1.0 / libm::pow(config.rope_theta, f64::from(exponent)) as f32
+    };
+    (0..dim / 2).map(frequency).collect()
+}
+
+/// Cosines and sines of one position, one a pair: exact to the last bit of f32 or nearly, and the
+/// same on every machine.
+pub(crate) fn rotation(frequencies: &[f32], position: usize, cos: &mut [f32], sin: &mut [f32]) {
+    for (pair, frequency) in frequencies.iter().enumerate() {
+        let angle = f64::from(position as f32 * frequency);
+        cos[pair] = libm::cos(angle) as f32;
+        sin[pair] = libm::sin(angle) as f32;
+    }
+}

@@ -1,0 +1,208 @@
+//! The experts of a layer: the router chooses, all chosen records are announced, and resident work overlaps their reads.
+
+use engine::{Control, ForwardError};
+use kernels::{Cpu, Kernels, Product};
+use store::{Cache, Hold};
+
+use crate::config::Config;
+use crate::error::ModelError;
+use crate::layers::Experts;
+use crate::resident::Resident;
+use crate::scratch::MoeScratch;
+use crate::tap::{Listener, Tap};
+
+/// What stays the same over the layers of a pass.
+pub(crate) struct Moe<'a> {
+    pub(crate) cpu: &'a Cpu,
+    pub(crate) config: &'a Config,
+    pub(crate) weights: &'a Resident,
+    pub(crate) cache: &'a Cache,
+    pub(crate) layer: &'a Experts,
+    /// Which layer, and so which bank.
+    pub(crate) index: usize,
+    pub(crate) control: &'a Control<'a>,
+}
+
+/// One row's wish for one expert.
+struct Wish {
+    expert: usize,
+    row: usize,
+    /// Which of the row's choices it is.
+    choice: usize,
+}
+
+impl Moe<'_> {
+    /// What the experts add to `rows` normed rows.
+    pub(crate) fn run(
+        &self,
+        rows: usize,
+        normed: &[f32],
+        s: &mut MoeScratch,
+        out: &mut [f32],
+        tap: &mut Option<Listener>,
+    ) -> Result<(), ForwardError> {
+        self.route(rows, normed, s, tap);
+        let wishes = self.wishes(rows, &s.experts);
+        let mut records: Vec<usize> = wishes.iter().map(|wish| wish.expert).collect();
+        records.dedup();
+        let arrivals = self.cache.announce(self.index, &records);
+        self.shared(rows, normed, s);
+        for hold in arrivals {
+            let hold = hold.map_err(ModelError::from)?;
+            self.one(&hold, &wishes, normed, s);
+            drop(hold);
+            self.control.check()?;
+        }
+        self.sum(rows, s, out);
+        Ok(())
+    }
+
+    /// The choice of every row.
+    fn route(&self, rows: usize, normed: &[f32], s: &mut MoeScratch, tap: &mut Option<Listener>) {
+        let Config { experts, experts_per_token: chosen, .. } = *self.config;
+        let logits = &mut s.router[..rows * experts];
+        self.cpu.matmul(&self.weights.matrix(&self.layer.router), normed, logits);
+        if let Some(tap) = tap {
+            tap(Tap::RouterLogits { layer: self.index, values: logits });
+        }
+        let choices = s.experts.chunks_exact_mut(chosen).zip(s.weights.chunks_exact_mut(chosen));
+        for (logits, (ids, weights)) in logits.chunks_exact_mut(experts).zip(choices) {
+            self.cpu.kernels().softmax(logits);
+            choose(logits, ids, weights, self.config.renormalize);
+        }
+        if let Some(tap) = tap {
+            let (experts, weights) = (&s.experts[..rows * chosen], &s.weights[..rows * chosen]);
+            tap(Tap::Routes { layer: self.index, experts, weights });
+        }
+    }
+
+    /// Every wish, by expert and then by row.
+    fn wishes(&self, rows: usize, chosen: &[u32]) -> Vec<Wish> {
+        let width = self.config.experts_per_token;
+        let wish = |(n, &expert): (usize, &u32)| Wish {
+            expert: expert as usize,
+            row: n / width,
+            choice: n % width,
+        };
+        let mut wishes: Vec<Wish> = chosen[..rows * width].iter().enumerate().map(wish).collect();
+        wishes.sort_unstable_by_key(|wish| (wish.expert, wish.row));
+        wishes
+    }
+
+    /// The expert that every row has, weighed by its own gate.
+    fn shared(&self, rows: usize, normed: &[f32], s: &mut MoeScratch) {
+        let (hidden, inner) = (self.config.hidden_size, self.config.shared_intermediate_size);
+        let (w, layer) = (self.weights, self.layer);
+        let (gate, up) = (&mut s.gate[..rows * inner], &mut s.up[..rows * inner]);
+        self.cpu.matmul_each(&mut [
+            Product { matrix: w.matrix(&layer.shared_gate_proj), x: normed, out: gate },
+            Product { matrix: w.matrix(&layer.shared_up_proj), x: normed, out: up },
+            Product {
+                matrix: w.matrix(&layer.shared_gate),
+                x: normed,
+                out: &mut s.shared_gate[..rows],
+            },
+        ]);
+        self.multiply_gated(inner, gate, up);
+        let out = &mut s.shared[..rows * hidden];
+        self.cpu.matmul(&w.matrix(&layer.shared_down_proj), gate, out);
+    }
+
+    /// One expert for all rows that chose it.
+    fn one(&self, hold: &Hold, wishes: &[Wish], normed: &[f32], s: &mut MoeScratch) {
+        let Config { hidden_size: hidden, moe_intermediate_size: inner, .. } = *self.config;
+        let begin = wishes.partition_point(|wish| wish.expert < hold.record());
+        let mine = &wishes[begin..];
+        let mine = &mine[..mine.partition_point(|wish| wish.expert == hold.record())];
+        let rows = mine.len();
+        let gathered = &mut s.gathered[..rows * hidden];
+        for (wish, row) in mine.iter().zip(gathered.chunks_exact_mut(hidden)) {
+            row.copy_from_slice(&normed[wish.row * hidden..][..hidden]);
+        }
+        let matrices = self.layer.record.matrices(hold);
+        let (gate, up) = (&mut s.gate[..rows * inner], &mut s.up[..rows * inner]);
+        self.cpu.matmul_each(&mut [
+            Product { matrix: matrices.gate, x: gathered, out: gate },
+            Product { matrix: matrices.up, x: gathered, out: up },
+        ]);
+        self.multiply_gated(inner, gate, up);
+        let one = &mut s.one[..rows * hidden];
+        self.cpu.matmul(&matrices.down, gate, one);
+        for (wish, row) in mine.iter().zip(one.chunks_exact(hidden)) {
+            let place = wish.row * self.config.experts_per_token + wish.choice;
+            s.all[place * hidden..][..hidden].copy_from_slice(row);
+        }
+    }
+
+    fn multiply_gated(&self, inner: usize, gate: &mut [f32], up: &[f32]) {
+        let k = self.cpu.kernels();
+        let mut rows: Vec<(&mut [f32], &[f32])> =
+            gate.chunks_exact_mut(inner).zip(up.chunks_exact(inner)).collect();
+        self.cpu.each(&mut rows, |_, (gate, up)| k.silu_mul(gate, up));
+    }
+
+    /// In ascending order of the experts, whatever order they arrived in; the shared one last.
+    fn sum(&self, rows: usize, s: &MoeScratch, out: &mut [f32]) {
+        let (hidden, chosen) = (self.config.hidden_size, self.config.experts_per_token);
+        let k: &Kernels = self.cpu.kernels();
+        let mut outs: Vec<&mut [f32]> = out.chunks_exact_mut(hidden).take(rows).collect();
+        self.cpu.each(&mut outs, |row, out| {
+            let ids = &s.experts[row * chosen..][..chosen];
+            let mut order: Vec<usize> = (0..chosen).collect();
+            order.sort_unstable_by_key(|&choice| ids[choice]);
+            out.fill(0.0);
+            for choice in order {
+                let place = row * chosen + choice;
+                k.add_scaled(out, s.weights[place], &s.all[place * hidden..][..hidden]);
+            }
+            let weight = kernels::sigmoid(s.shared_gate[row]);
+            k.add_scaled(out, weight, &s.shared[row * hidden..][..hidden]);
+        });
+    }
+}
+
+/// The most probable experts, by descending probability, lower id first on a tie.
+fn choose(probabilities: &[f32], ids: &mut [u32], weights: &mut [f32], renormalise: bool) {
+    let mut order: Vec<u32> = (0..).take(probabilities.len()).collect();
+    let before = |a: &u32, b: &u32| {
+        let (p, q) = (probabilities[*a as usize], probabilities[*b as usize]);
+        q.total_cmp(&p).then(a.cmp(b))
+    };
+    let chosen = ids.len();
+    if chosen < order.len() {
+        order.select_nth_unstable_by(chosen, before);
+    }
+    order.truncate(chosen);
+    order.sort_unstable_by(before);
+    ids.copy_from_slice(&order);
+    for (weight, id) in weights.iter_mut().zip(order) {
+        *weight = probabilities[id as usize];
+    }
+    if renormalise {
+        let sum: f32 = weights.iter().sum();
+        weights.iter_mut().for_each(|weight| *weight /= sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    fn chosen(probabilities: &[f32], count: usize, renormalise: bool) -> (Vec<u32>, Vec<f32>) {
+        let (mut ids, mut weights) = (vec![0; count], vec![0.0; count]);
+        choose(probabilities, &mut ids, &mut weights, renormalise);
+        (ids, weights)
+    }
+
+    #[test]
+    fn by_probability_then_by_id() {
+        let p = [0.125, 0.25, 0.125, 0.25, 0.25];
+        let (ids, weights) = chosen(&p, 4, false);
+        assert_eq!(ids, [1, 3, 4, 0], "ties go to the lower id");
+        assert_eq!(weights, [0.25, 0.25, 0.25, 0.125], "as they are");
+        let (ids, weights) = chosen(&p, 2, true);
+        assert_eq!((ids, weights), (vec![1, 3], vec![0.5, 0.5]), "weights that sum to one");
+        let (ids, _) = chosen(&p, 5, true);
+        assert_eq!(ids, [1, 3, 4, 0, 2], "all of them");
+    }
+}

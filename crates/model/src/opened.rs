@@ -1,0 +1,200 @@
+//! A checkpoint whose headers were read: what it holds, what it needs, and how it is loaded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use format::Catalog;
+use kernels::Kernels;
+use store::{Bank, Disk, Files, Needs, Plan};
+
+use crate::config::Config;
+use crate::error::ModelError;
+use crate::inspect::Inspection;
+use crate::loaded::CpuModel;
+use crate::loading::load;
+use crate::resident::Pieces;
+use crate::scratch::Scratch;
+use crate::sizes::Sizes;
+use crate::weights::{LayerSource, MixerSource, Projection, Weights};
+
+/// Rows of a pass that a plan may choose from.
+const CHUNKS: [usize; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+/// Stack and bookkeeping of one reader, as far as it is ever touched.
+const READER_BYTES: u64 = 128 << 10;
+
+/// A checkpoint, not loaded yet.
+#[derive(Debug)]
+pub struct Opened {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: Config,
+    /// What config.json says, where it was overridden.
+    published_experts_per_token: usize,
+    pub(crate) catalog: Catalog,
+    pub(crate) weights: Weights,
+}
+
+/// How a model is to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub threads: usize,
+    pub kernels: &'static Kernels,
+    /// Memory of the process beside the model: code, tokenizer, answers.
+    pub process_bytes: u64,
+    /// Sequences that live at the same time.
+    pub sequences: usize,
+    /// Checkpoints that they keep, all together.
+    pub checkpoints: usize,
+    /// Threads that read.
+    pub readers: usize,
+}
+
+impl Opened {
+    /// Reads config and headers of the checkpoint in `dir` and checks them against each other. With
+    /// `experts_per_token` the router chooses so many, and not as many as config.json says.
+    ///
+    /// # Errors
+    /// A file that cannot be read or lies, a config that is not run, tensors that do not fit it.
+    pub fn open(dir: &Path, experts_per_token: Option<usize>) -> Result<Opened, ModelError> {
+        let mut config = Config::open(dir)?;
+        let catalog = Catalog::open(dir)?;
+        let weights = Weights::bind(&config, &catalog)?;
+        let published_experts_per_token = config.experts_per_token;
+        if let Some(count) = experts_per_token {
+            if count == 0 || count > config.experts {
+                let experts = config.experts;
+                return Err(ModelError::ExpertsPerToken { found: count, experts });
+            }
+            config.experts_per_token = count;
+        }
+        Ok(Opened { dir: dir.into(), config, published_experts_per_token, catalog, weights })
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The model's own number, whatever it was overridden by.
+    pub fn published_experts_per_token(&self) -> usize {
+        self.published_experts_per_token
+    }
+
+    /// What the checkpoint holds.
+    pub fn inspection(&self) -> Inspection {
+        Inspection::new(&self.config, &self.catalog, &self.weights)
+    }
+
+    /// The memory that the model asks for, for `store::Plan::make`.
+    ///
+    /// # Errors
+    /// When a file is not there any more.
+    pub fn needs(&self, settings: &Settings) -> Result<Needs, ModelError> {
+        let banks = self.banks()?;
+        let align = Files::of(&self.catalog)?.align();
+        let sizes = Sizes::of(&self.config);
+        let layers = self.config.full_layers();
+        let full = layers.iter().filter(|full| **full).count() as u64;
+        let linear = layers.len() as u64 - full;
+        let mut pieces = Pieces::default();
+        for matrix in self.weights.matrices() {
+            pieces.place(matrix);
+        }
+        let state_bytes = linear * sizes.recurrent_bytes();
+        let scratch = |rows: usize| (rows, self.pass_bytes(settings, rows));
+        Ok(Needs {
+            trunk_bytes: store::Trunk::memory_bytes(&pieces.extents, align) + self.vector_bytes(),
+            state_bytes: state_bytes * settings.sequences as u64,
+            kv_bytes_per_position: full * sizes.kv_bytes_per_position() * settings.sequences as u64,
+            fixed_bytes: settings.process_bytes + self.table_bytes(),
+            scratch: CHUNKS.into_iter().map(scratch).collect(),
+            io_bytes: settings.readers as u64 * READER_BYTES,
+            slot_bytes: store::slot_bytes(&banks, align) as u64,
+            records_per_step: self.config.experts_per_token,
+            banks: banks.len(),
+            records_per_bank: self.config.experts,
+            record_bytes: banks.first().map_or(0, Bank::record_bytes),
+            checkpoint_bytes: state_bytes,
+            checkpoints: settings.checkpoints,
+            context_max: self.config.max_positions,
+        })
+    }
+
+    /// Loads the trunk and makes the slots of `plan`. `progress` hears of (bytes done, bytes in
+    /// all); `cancel` ends it between two reads.
+    ///
+    /// # Errors
+    /// What the disk or the system refuses, and weights that are no finite numbers.
+    pub fn load(
+        self,
+        plan: &Plan,
+        settings: &Settings,
+        progress: &dyn Fn(u64, u64),
+        cancel: &AtomicBool,
+    ) -> Result<CpuModel, ModelError> {
+        let disk: Arc<dyn Disk> = Arc::new(Files::of(&self.catalog)?);
+        self.load_from(disk, plan, settings, progress, cancel)
+    }
+
+    /// As [`Opened::load`], from a disk whose files are those of the catalog, in its order: how
+    /// tests make reads fail.
+    ///
+    /// # Errors
+    /// As [`Opened::load`].
+    pub fn load_from(
+        self,
+        disk: Arc<dyn Disk>,
+        plan: &Plan,
+        settings: &Settings,
+        progress: &dyn Fn(u64, u64),
+        cancel: &AtomicBool,
+    ) -> Result<CpuModel, ModelError> {
+        load(self, disk, plan, settings, progress, cancel)
+    }
+
+    /// The files of the checkpoint, for a disk that stands between them and the model.
+    ///
+    /// # Errors
+    /// A file that is not there any more.
+    pub fn files(&self) -> Result<Files, ModelError> {
+        Ok(Files::of(&self.catalog)?)
+    }
+
+    pub(crate) fn banks(&self) -> Result<Vec<Bank>, ModelError> {
+        self.weights.layers.iter().map(|layer| layer.experts.bank()).collect()
+    }
+
+    /// Whether a layer has Qwen3-Next's fused projections.
+    pub(crate) fn is_fused(&self) -> bool {
+        let fused = |layer: &LayerSource| {
+            matches!(
+                &layer.mixer,
+                MixerSource::Linear(linear) if matches!(linear.projection, Projection::Fused { .. })
+            )
+        };
+        self.weights.layers.iter().any(fused)
+    }
+
+    /// Buffers of a pass of `rows` rows, and of the threads that run it.
+    fn pass_bytes(&self, settings: &Settings, rows: usize) -> u64 {
+        let cols = self.weights.matrices().map(|matrix| matrix.cols).max().unwrap_or(0);
+        Scratch::bytes(&self.config, self.is_fused(), rows)
+            + kernels::Cpu::scratch_bytes(cols, settings.threads) as u64
+    }
+
+    /// Short vectors as f32, and what stands beside them.
+    fn vector_bytes(&self) -> u64 {
+        let floats: usize = self.weights.vectors().map(|vector| vector.len).sum();
+        4 * floats as u64
+    }
+
+    /// Catalog and lists of extents: names are the larger part of them.
+    fn table_bytes(&self) -> u64 {
+        let extent = size_of::<store::Extent>();
+        let extents: usize =
+            self.weights.layers.iter().map(|layer| layer.experts.extents.len()).sum();
+        let names: usize = self.catalog.iter().map(|tensor| tensor.name.len()).sum();
+        // Each list exists twice while the model is loaded; a catalog entry is kept in a map node.
+        let tensors = self.catalog.len() * (size_of::<format::TensorInfo>() + 96);
+        (2 * extents * extent + 2 * names + tensors) as u64
+    }
+}

@@ -1,0 +1,12 @@
+//! The walk on real input: against the oracle, against itself in every other arrangement, and on disks that fail.
+
+mod batches;
+mod cuts;
+mod failing_disk;
+mod naive;
+mod oracle;
+mod reference;
+mod same_bytes;
+mod setup;
+mod snapshots;
+mod tiny_layouts;

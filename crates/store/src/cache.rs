@@ -1,0 +1,179 @@
+//! The cache of records: slots, single flight, and the pool of readers that fills them.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::disk::check;
+use crate::{Bank, Disk, Key, Layout, Policy, SlotMemory, StoreError, slot_bytes};
+
+mod arrivals;
+mod counters;
+mod flight;
+mod hold;
+mod readers;
+mod state;
+
+pub use arrivals::Arrivals;
+pub use counters::Counters;
+pub use hold::{Hold, RecordView};
+
+use state::State;
+
+/// Looks at a record once, after it was read and before anybody gets it; what it says against
+/// the record becomes [`StoreError::Record`].
+pub type RecordCheck = Arc<dyn Fn(Key, &RecordView) -> Result<(), String> + Send + Sync>;
+
+/// How long a consumer waits for a slot while nothing at all moves.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Slots in memory for records on disk.
+///
+/// Records are announced, all those of a step at once. Residents are there immediately; the
+/// others are read by a pool of readers, each record once, however many announced it. A record
+/// that is held keeps its slot; the others leave as the policy says when slots are needed.
+///
+/// One slot is enough for any announcement as long as its consumer drops each hold before it
+/// asks for the next. Consumers that keep their holds need, all together, a slot for each.
+pub struct Cache {
+    shared: Arc<Shared>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What the cache, its readers, arrivals and holds have in common.
+struct Shared {
+    disk: Arc<dyn Disk>,
+    banks: Vec<Bank>,
+    /// One for each bank.
+    layouts: Vec<Layout>,
+    check: Option<RecordCheck>,
+    slots: usize,
+    state: Mutex<State>,
+    /// There are reads to be done, or readers have to stop.
+    work: Condvar,
+    /// Something arrived, failed or began: consumers look again.
+    arrived: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics in between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    /// `slots` slots that fit a record of any of `banks`, and `readers` threads to fill them.
+    ///
+    /// # Errors
+    /// When there is no slot or no reader, an extent lies outside of its file, or memory or
+    /// threads are not to be had.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        banks: Vec<Bank>,
+        memory: &dyn SlotMemory,
+        slots: usize,
+        policy: Box<dyn Policy>,
+        readers: usize,
+        check: Option<RecordCheck>,
+    ) -> Result<Cache, StoreError> {
+        for (what, found) in [("slots", slots), ("readers", readers)] {
+            if found == 0 {
+                return Err(StoreError::Zero { what, found });
+            }
+        }
+        for extent in banks.iter().flat_map(Bank::all) {
+            self::check(&*disk, extent)?;
+        }
+        let slot_bytes = slot_bytes(&banks, disk.align());
+        let free = memory.allocate(slots, slot_bytes)?;
+        let found_bytes = free.iter().map(|slot| slot.len()).min().unwrap_or(0);
+        if free.len() != slots || found_bytes < slot_bytes {
+            let found = free.len();
+            return Err(StoreError::SlotMemory { found, found_bytes, slots, slot_bytes });
+        }
+        let layouts = banks.iter().map(|bank| Layout::new(bank, disk.align())).collect();
+        let shared = Arc::new(Shared {
+            disk,
+            banks,
+            layouts,
+            check,
+            slots,
+            state: Mutex::new(State::new(free, policy, PATIENCE)),
+            work: Condvar::new(),
+            arrived: Condvar::new(),
+        });
+        let mut cache = Cache { shared, readers: Vec::with_capacity(readers) };
+        for n in 0..readers {
+            let shared = Arc::clone(&cache.shared);
+            let reader = thread::Builder::new()
+                .name(format!("store-reader-{n}"))
+                .spawn(move || readers::work(&shared))
+                .map_err(|error| StoreError::Reader { error: Arc::new(error) })?;
+            cache.readers.push(reader);
+        }
+        Ok(cache)
+    }
+
+    /// The same cache, whose consumers give up after `patience` without a slot, not after 10 s.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Cache {
+        self.shared.lock().patience = patience;
+        self
+    }
+
+    /// Announces records of a bank, all that a step needs.
+    ///
+    /// Their residents are held from now on, so none of them leaves for the sake of the others.
+    /// Reads of the others begin at once, in the given order, as far as slots are free or can
+    /// be freed; the rest begins as holds are dropped. A record that is named twice is read once
+    /// and handed out twice. Unknown records are the first thing that the arrivals report.
+    pub fn announce(&self, bank: usize, records: &[usize]) -> Arrivals {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        let known = shared.banks.get(bank).map_or(0, Bank::records);
+        let id = match records.iter().find(|&&record| record >= known) {
+            None => {
+                let keys = records.iter().map(|&record| Key { bank, record });
+                let id = state.announce(keys);
+                state.begin_reads(shared);
+                id
+            }
+            Some(&record) => {
+                let banks = shared.banks.len();
+                state.refuse(StoreError::NoSuchRecord { bank, record, banks, records: known })
+            }
+        };
+        drop(state);
+        Arrivals::new(Arc::clone(shared), id)
+    }
+
+    /// What was counted so far, reads under way included in `reading`.
+    pub fn counters(&self) -> Counters {
+        self.shared.lock().counters()
+    }
+
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
+        self.shared.slots
+    }
+
+    /// Whether a record is resident: read, and not evicted.
+    pub fn contains(&self, bank: usize, record: usize) -> bool {
+        self.shared.lock().contains(Key { bank, record })
+    }
+}
+
+impl Drop for Cache {
+    /// Reads under way end, others do not begin; consumers that still wait get
+    /// [`StoreError::Closed`]. Holds stay good.
+    fn drop(&mut self) {
+        self.shared.lock().close();
+        self.shared.work.notify_all();
+        self.shared.arrived.notify_all();
+        for reader in self.readers.drain(..) {
+            // A reader cannot panic outside of what it catches.
+            let _ = reader.join();
+        }
+    }
+}

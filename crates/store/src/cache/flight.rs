@@ -1,0 +1,52 @@
+//! One record on its way from disk: which pieces of its slot are out, and who waits for it.
+
+use crate::{Buffer, StoreError};
+
+/// Whoever announced something and has not heard of all of it yet.
+pub(super) type Waiter = u64;
+
+/// A record that is being read.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// One entry for each time that it was announced.
+    pub(super) waiters: Vec<Waiter>,
+    /// The rooms of the slot; `None` while a reader has one.
+    pieces: Vec<Option<Buffer>>,
+    /// Whether a reader has begun: then it is not called off any more.
+    pub(super) begun: bool,
+    /// The first thing that went wrong.
+    pub(super) error: Option<StoreError>,
+}
+
+impl Flight {
+    /// All pieces of the slot are out: as many as the record has extents.
+    pub(super) fn new(waiters: Vec<Waiter>, pieces: usize) -> Flight {
+        let pieces = std::iter::repeat_with(|| None).take(pieces).collect();
+        Flight { waiters, pieces, begun: false, error: None }
+    }
+
+    /// A piece is back. Whether all are.
+    pub(super) fn land(&mut self, extent: usize, piece: Buffer) -> bool {
+        self.pieces[extent] = Some(piece);
+        self.pieces.iter().all(Option::is_some)
+    }
+
+    /// The whole slot again, once all pieces are back.
+    pub(super) fn take_slot(&mut self) -> Option<Buffer> {
+        self.pieces.drain(..).flatten().reduce(Buffer::join)
+    }
+}
+
+/// The pieces of `slot`, cut where its rooms begin (`edges`: the first is 0, the last is the end
+/// of the last room). The last piece takes what is left.
+pub(super) fn cut(slot: Buffer, inner_edges: &[usize]) -> Vec<Buffer> {
+    let mut pieces = Vec::with_capacity(inner_edges.len() + 1);
+    let (mut rest, mut at) = (slot, 0);
+    for &edge in inner_edges {
+        let (piece, after) = rest.split_at(edge - at);
+        pieces.push(piece);
+        (rest, at) = (after, edge);
+    }
+    pieces.push(rest);
+    pieces
+}
