@@ -40,6 +40,10 @@ fn write(
 ) -> Result<(), Fault> {
     let progress = Progress::new("evaluating", Unit::Tokens);
     let tell = |told: engine::Progress| {
+        // A pass of a single id is a step of decoding, a small part of the whole.
+        if told.tokens == 1 {
+            return;
+        }
         let share = told.stages_done as f64 / told.stages.max(1) as f64;
         progress.tell(told.tokens_done as u64, told.tokens as u64, share);
     };

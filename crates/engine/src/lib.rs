@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod brief;
 mod chat;
 mod forward;
 mod generate;

@@ -23,53 +23,60 @@ use crate::weights::{self, FullSource, LayerSource, LinearSource, MixerSource};
 /// Changes whenever the same weights may give other bits.
 const ARITHMETIC: &str = "exact f32, 16 lanes, 1";
 
-pub(crate) fn load(
-    opened: Opened,
-    disk: Arc<dyn Disk>,
-    plan: &Plan,
-    settings: &Settings,
-    progress: &dyn Fn(u64, u64),
-    cancel: &AtomicBool,
-) -> Result<CpuModel, ModelError> {
-    let fingerprint = fingerprint(&opened);
-    let banks = opened.banks()?;
-    let fused = opened.is_fused();
-    let Opened { dir, config, weights, catalog, .. } = opened;
-    let vectors = Vectors::read(&*disk, &weights, &dir, cancel)?;
-    let mut placing =
-        Placing { vectors, pieces: Pieces::default(), channels: config.conv_channels() };
-    let embed = placing.pieces.place(&weights.embed);
-    let layers: Vec<Layer> = weights.layers.iter().map(|layer| placing.layer(layer)).collect();
-    let head = weights.head.as_ref().map(|head| placing.pieces.place(head));
-    let norm = placing.vectors.take(&weights.norm);
-    let pieces = placing.pieces;
-    // Names and extents of the trunk are not needed any more: the plan counts them once.
-    drop((weights, catalog));
+impl Opened {
+    /// As [`Opened::load`], from a disk whose files are those of the catalog, in its order: how
+    /// tests make reads fail.
+    ///
+    /// # Errors
+    /// As [`Opened::load`].
+    pub fn load_from(
+        self,
+        disk: Arc<dyn Disk>,
+        plan: &Plan,
+        settings: &Settings,
+        progress: &dyn Fn(u64, u64),
+        cancel: &AtomicBool,
+    ) -> Result<CpuModel, ModelError> {
+        let fingerprint = fingerprint(&self);
+        let banks = self.banks()?;
+        let fused = self.is_fused();
+        let Opened { dir, config, weights, catalog, .. } = self;
+        let vectors = Vectors::read(&*disk, &weights, &dir, cancel)?;
+        let mut placing =
+            Placing { vectors, pieces: Pieces::default(), channels: config.conv_channels() };
+        let embed = placing.pieces.place(&weights.embed);
+        let layers: Vec<Layer> = weights.layers.iter().map(|layer| placing.layer(layer)).collect();
+        let head = weights.head.as_ref().map(|head| placing.pieces.place(head));
+        let norm = placing.vectors.take(&weights.norm);
+        let pieces = placing.pieces;
+        // Names and extents of the trunk are not needed any more: the plan counts them once.
+        drop((weights, catalog));
 
-    let trunk = Trunk::load(&*disk, &pieces.extents, settings.readers, progress, cancel)?;
-    let locking = trunk.lock();
-    let weights = Resident::new(trunk, &pieces, &dir)?;
-    let record_bytes = banks.first().map_or(0, store::Bank::record_bytes);
-    let cache = cache(disk, banks, &layers, plan, settings)?;
-    let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
-    Ok(CpuModel {
-        facts: Facts { vocabulary, context: plan.ctx, hidden, cut_max: CUT_MAX, fingerprint },
-        path: dir,
-        weights,
-        locking,
-        head: head.unwrap_or_else(|| embed.clone()),
-        embed,
-        norm,
-        layers,
-        frequencies: inverse_frequencies(&config),
-        cache,
-        record_bytes,
-        cpu: Cpu::new(settings.kernels, settings.threads)?,
-        chunk: plan.chunk,
-        scratch: Some(Box::new(Scratch::new(&config, fused, plan.chunk))),
-        tap: None,
-        config,
-    })
+        let trunk = Trunk::load(&*disk, &pieces.extents, settings.readers, progress, cancel)?;
+        let locking = trunk.lock();
+        let weights = Resident::new(trunk, &pieces, &dir)?;
+        let record_bytes = banks.first().map_or(0, store::Bank::record_bytes);
+        let cache = cache(disk, banks, &layers, plan, settings)?;
+        let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
+        Ok(CpuModel {
+            facts: Facts { vocabulary, context: plan.ctx, hidden, cut_max: CUT_MAX, fingerprint },
+            path: dir,
+            weights,
+            locking,
+            head: head.unwrap_or_else(|| embed.clone()),
+            embed,
+            norm,
+            layers,
+            frequencies: inverse_frequencies(&config),
+            cache,
+            record_bytes,
+            cpu: Cpu::new(settings.kernels, settings.threads)?,
+            chunk: plan.chunk,
+            scratch: Some(Box::new(Scratch::new(&config, fused, plan.chunk))),
+            tap: None,
+            config,
+        })
+    }
 }
 
 /// The slots, and a look at every record that is read.

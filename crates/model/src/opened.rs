@@ -12,7 +12,6 @@ use crate::config::Config;
 use crate::error::ModelError;
 use crate::inspect::Inspection;
 use crate::loaded::CpuModel;
-use crate::loading::load;
 use crate::resident::Pieces;
 use crate::scratch::Scratch;
 use crate::sizes::Sizes;
@@ -133,22 +132,6 @@ impl Opened {
     ) -> Result<CpuModel, ModelError> {
         let disk: Arc<dyn Disk> = Arc::new(Files::of(&self.catalog)?);
         self.load_from(disk, plan, settings, progress, cancel)
-    }
-
-    /// As [`Opened::load`], from a disk whose files are those of the catalog, in its order: how
-    /// tests make reads fail.
-    ///
-    /// # Errors
-    /// As [`Opened::load`].
-    pub fn load_from(
-        self,
-        disk: Arc<dyn Disk>,
-        plan: &Plan,
-        settings: &Settings,
-        progress: &dyn Fn(u64, u64),
-        cancel: &AtomicBool,
-    ) -> Result<CpuModel, ModelError> {
-        load(self, disk, plan, settings, progress, cancel)
     }
 
     /// The files of the checkpoint, for a disk that stands between them and the model.

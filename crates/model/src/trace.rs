@@ -11,8 +11,10 @@ use serde_json::{Map, json};
 use crate::loaded::CpuModel;
 use crate::tap::Tap;
 
-/// Rows of logits that exist at the same time: as many as a plan has room for.
-pub(crate) const ROWS: usize = crate::state::CUT_MAX + 1;
+/// Rows of logits that exist at the same time.
+const ROWS: usize = 4;
+/// Values that are turned into bytes at a time.
+const BLOCK: usize = 16 << 10;
 
 /// Why a trace was not written.
 #[derive(Debug, thiserror::Error)]
@@ -70,22 +72,18 @@ fn fill(
     let mut sequence = model.sequence(ids.len() + decode.saturating_sub(1))?;
     let listener = Arc::clone(file);
     let before = model.listen(Some(Box::new(move |tap: Tap<'_>| lock(&listener).hear(tap))));
-    let mut last = Vec::new();
     let mut pass = |model: &mut CpuModel, ids: &[u32]| -> Result<Vec<f32>, ForwardError> {
-        let step = Step { sequence: &mut sequence, tokens: ids, logits: Want::All, hidden: false };
-        let mut output = model.forward(&mut [step], control)?;
-        Ok(output.steps.pop().map(|step| step.logits).unwrap_or_default())
+        let step = Step { sequence: &mut sequence, tokens: ids, logits: Want::None, hidden: false };
+        model.forward(&mut [step], control)?;
+        Ok(logits(model, ids.len(), file))
     };
     let mut run = || -> Result<(), ForwardError> {
-        for ids in ids.chunks(ROWS) {
+        let mut last = Vec::new();
+        for ids in ids.chunks(model.chunk) {
             last = pass(model, ids)?;
-            let mut file = lock(file);
-            file.floats("logits", &last);
-            file.row += ids.len();
         }
-        let vocabulary = model.facts().vocabulary;
         for n in 0..decode {
-            let id = greedy(&last[last.len() - vocabulary..]);
+            let id = greedy(&last);
             lock(file).ids("decode.ids", n, &[id]);
             if n + 1 < decode {
                 last = pass(model, &[id])?;
@@ -96,6 +94,24 @@ fn fill(
     let ran = run();
     model.listen(before);
     Ok(ran?)
+}
+
+/// Multiplies the rows that a pass left in the scratch, a few at a time: the logits of all of them
+/// together could be larger than the plan. Returns the last one.
+fn logits(model: &CpuModel, rows: usize, file: &Arc<Mutex<TraceFile>>) -> Vec<f32> {
+    let (hidden, vocabulary) = (model.facts.hidden, model.facts.vocabulary);
+    let normed = model.scratch.as_ref().map_or(&[][..], |scratch| &scratch.normed);
+    let head = model.weights.matrix(&model.head);
+    let mut logits = vec![0.0; ROWS.min(rows) * vocabulary];
+    for rows in normed[..rows * hidden].chunks(ROWS * hidden) {
+        let count = rows.len() / hidden;
+        logits.truncate(count * vocabulary);
+        model.cpu.matmul(&head, rows, &mut logits);
+        let mut file = lock(file);
+        file.floats("logits", &logits);
+        file.row += count;
+    }
+    logits.split_off(logits.len() - vocabulary)
 }
 
 /// The likeliest id, the lowest on a tie.
@@ -164,11 +180,8 @@ impl TraceFile {
         Ok(TraceFile { file, tensors, row: 0, rows, error: None })
     }
 
-    /// Values of the walk, for the rows from the next one on. Decode steps are not kept.
+    /// Values of the walk, for the rows from the next one on.
     fn hear(&mut self, tap: Tap<'_>) {
-        if self.row >= self.rows {
-            return;
-        }
         match tap {
             Tap::Hidden { layer, values } => self.floats(&format!("hidden.layer{layer}"), values),
             Tap::Routes { layer, experts, .. } => {
@@ -179,24 +192,34 @@ impl TraceFile {
     }
 
     fn floats(&mut self, name: &str, values: &[f32]) {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.put(name, self.row, &bytes);
+        self.put(name, self.row, values, |value| value.to_le_bytes());
     }
 
     fn ids(&mut self, name: &str, row: usize, ids: &[u32]) {
         // Ids and experts are bounded far below 2^31: the bits are those of an i32.
-        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-        self.put(name, row, &bytes);
+        self.put(name, row, ids, |id| id.to_le_bytes());
     }
 
-    fn put(&mut self, name: &str, row: usize, bytes: &[u8]) {
+    /// Writes rows of a tensor, from `row` on. The first error is kept for the end.
+    fn put<T: Copy>(&mut self, name: &str, row: usize, values: &[T], raw: fn(T) -> [u8; 4]) {
         let Some((_, begin, row_bytes)) = self.tensors.iter().find(|(known, ..)| known == name)
         else {
             return;
         };
+        // Steps of decoding are computed like ids, but only which ids they were is kept.
+        if self.row >= self.rows && name != "decode.ids" {
+            return;
+        }
         let at = SeekFrom::Start(begin + row_bytes * row as u64);
-        let written = self.file.seek(at).and_then(|_| self.file.write_all(bytes));
-        if let Err(error) = written {
+        let mut write = || -> io::Result<()> {
+            self.file.seek(at)?;
+            for block in values.chunks(BLOCK) {
+                let bytes: Vec<u8> = block.iter().flat_map(|value| raw(*value)).collect();
+                self.file.write_all(&bytes)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = write() {
             self.error.get_or_insert(error);
         }
     }

@@ -8,6 +8,10 @@ mod tests;
 /// The context when none is wished and model and memory would give more.
 const DEFAULT_CONTEXT: usize = 32_768;
 
+/// A context that nobody wished may cost this part of what lies between floor and budget: the rest
+/// is for slots, without which every record is read again and again.
+const CONTEXT_SHARE: u64 = 2;
+
 /// A chunk that nobody wished may cost this part of what lies between floor and budget.
 const CHUNK_SHARE: u64 = 4;
 
@@ -42,7 +46,8 @@ pub struct Needs {
 pub struct Wish {
     /// The ceiling for the whole process.
     pub budget_bytes: u64,
-    /// Positions; `None`: the least of the model's maximum, what the budget gives, and 32,768.
+    /// Positions; `None`: the least of the model's maximum, what half of the budget above the floor
+    /// gives, and 32,768.
     pub ctx: Option<usize>,
     /// Positions; `None`: the largest that costs at most a quarter of what the floor leaves.
     pub chunk: Option<usize>,
@@ -81,7 +86,8 @@ pub struct Plan {
 pub enum Warning {
     /// Fewer records fit than all banks need for one step each.
     BelowCycle {
-        /// The least budget that would hold them.
+        /// This plan with slots for them. A plan made for that much may also take a larger chunk
+        /// or context, and then be short again.
         needed_bytes: u64,
     },
     /// The wished chunk is more than is offered or than fits.
@@ -205,7 +211,8 @@ fn context(needs: &Needs, wish: &Wish, warnings: &mut Vec<Warning>) -> Result<us
     spare -= if chunk_bytes <= spare { chunk_bytes } else { 0 };
     let usual = accepted.min(DEFAULT_CONTEXT);
     let more = (usual - 1) as u64;
-    let fitting = spare.checked_div(needs.kv_bytes_per_position).map_or(more, |n| n.min(more));
+    let share = spare / CONTEXT_SHARE;
+    let fitting = share.checked_div(needs.kv_bytes_per_position).map_or(more, |n| n.min(more));
     let given = 1 + fitting as usize;
     if given < usual {
         warnings.push(Warning::ContextReduced { usual, given });

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::brief::brief;
+
 /// What can go wrong between messages and text. Each message is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,7 +17,7 @@ pub enum ChatError {
         source: std::io::Error,
     },
     /// A file is not what its name says.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", path.display(), brief(.what))]
     Config {
         /// The file.
         path: PathBuf,
@@ -23,7 +25,7 @@ pub enum ChatError {
         what: String,
     },
     /// The template does not compile or failed while it ran.
-    #[error("{origin}:{line}: {what}")]
+    #[error("{origin}:{line}: {}", brief(.what))]
     Template {
         /// Where the template came from.
         origin: String,
@@ -33,7 +35,7 @@ pub enum ChatError {
         what: String,
     },
     /// The template refused the conversation by `raise_exception`.
-    #[error("the chat template refuses this conversation: {0}")]
+    #[error("the chat template refuses this conversation: {}", brief(.0))]
     Raised(String),
     /// There are no messages.
     #[error("cannot apply the chat template to an empty conversation: at least one message")]

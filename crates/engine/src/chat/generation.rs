@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::brief::brief;
+
 /// Sampling as the checkpoint's makers advise it. What the file does not say is neutral.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GenerationDefaults {
@@ -37,7 +39,7 @@ impl Default for GenerationDefaults {
 
 /// A setting of generation_config.json that no sampler can use.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("generation_config.json: {key} is {found}; accepted: {accepted}")]
+#[error("generation_config.json: {key} is {}; accepted: {accepted}", brief(.found))]
 pub struct GenerationError {
     /// The setting.
     pub key: &'static str,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::brief::brief;
+
 /// What can go wrong with a tokenizer. Each message is one line: where, what was found, what is
 /// accepted.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +36,7 @@ pub enum TokenizerError {
         at: usize,
     },
     /// The file is not JSON of the known form.
-    #[error("{origin}: {source}")]
+    #[error("{origin}: {}", brief(.source))]
     Json {
         /// Where the bytes came from.
         origin: String,
@@ -42,7 +44,7 @@ pub enum TokenizerError {
         source: serde_json::Error,
     },
     /// A tokenizer of another kind.
-    #[error("{origin}: {what} is {found}; accepted: {accepted}")]
+    #[error("{origin}: {} is {}; accepted: {accepted}", brief(.what), brief(.found))]
     Unsupported {
         /// Where the bytes came from.
         origin: String,
@@ -54,7 +56,7 @@ pub enum TokenizerError {
         accepted: &'static str,
     },
     /// A vocabulary that contradicts itself.
-    #[error("{origin}: {what}")]
+    #[error("{origin}: {}", brief(.what))]
     Vocabulary {
         /// Where the bytes came from.
         origin: String,

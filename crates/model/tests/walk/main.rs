@@ -10,3 +10,4 @@ mod same_bytes;
 mod setup;
 mod snapshots;
 mod tiny_layouts;
+mod traces;

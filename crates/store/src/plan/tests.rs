@@ -77,14 +77,14 @@ fn the_budget_is_given_out_in_order() {
     #[rustfmt::skip]
     let cases: [Given; 11] = [
         (1490, 1, 1, 2, 1490, const { &[context(1), below(1890)] }),
-        (1499, 1, 1, 2, 1490, const { &[context(1), below(1890)] }),
-        (1500, 2, 1, 2, 1500, const { &[context(2), below(1900)] }),
-        (1979, 49, 1, 2, 1970, const { &[context(49), below(2370)] }),
-        (1980, 50, 1, 2, 1980, const { &[below(2380)] }),
-        (2139, 50, 1, 3, 2080, const { &[below(2380)] }), // a quarter of 159 is no chunk of 8
-        (2140, 50, 8, 3, 2120, const { &[below(2420)] }),
-        (2419, 50, 8, 5, 2320, const { &[below(2420)] }),
-        (2420, 50, 8, 6, 2420, &[]),
+        (1509, 1, 1, 2, 1490, const { &[context(1), below(1890)] }), // half of 19 is no position
+        (1510, 2, 1, 2, 1500, const { &[context(2), below(1900)] }),
+        (1979, 25, 8, 4, 1970, const { &[context(25), below(2170)] }),
+        (2140, 33, 8, 4, 2050, const { &[context(33), below(2250)] }),
+        (2359, 44, 8, 5, 2260, const { &[context(44), below(2360)] }),
+        (2360, 44, 8, 6, 2360, const { &[context(44)] }),
+        (2469, 49, 8, 6, 2410, const { &[context(49)] }),
+        (2470, 50, 8, 6, 2420, &[]),
         (3100, 50, 64, 10, 3060, &[]),
         (9999, 50, 64, 24, 4460, &[]),          // every record has a slot
     ];
@@ -100,7 +100,7 @@ fn the_budget_is_given_out_in_order() {
 
 #[test]
 fn what_would_hold_the_cycle_holds_it() {
-    for budget in 1980..2420 {
+    for budget in 1490..2350 {
         let plan = Plan::make(&needs(), &wish(budget)).unwrap();
         let Some(&Warning::BelowCycle { needed_bytes }) = plan.warnings.last() else {
             panic!("budget {budget}: {:?}", plan.warnings)
@@ -118,8 +118,9 @@ fn plans_add_up_and_stay_below_their_budget() {
         assert_eq!(total(&plan), plan.plan_bytes, "budget {budget}");
         assert!(plan.floor_bytes <= plan.plan_bytes, "budget {budget}: {plan:?}");
         assert!(plan.plan_bytes <= budget, "budget {budget}: {plan:?}");
-        // The floor that a plan names is a budget that runs, with the same context.
-        let least = Plan::make(&needs(), &wish(plan.floor_bytes)).unwrap();
+        // The floor that a plan names is a budget that runs its context.
+        let least = Wish { ctx: Some(plan.ctx), ..wish(plan.floor_bytes) };
+        let least = Plan::make(&needs(), &least).unwrap();
         let found = (least.plan_bytes, least.floor_bytes, least.ctx);
         assert_eq!(found, (plan.floor_bytes, plan.floor_bytes, plan.ctx), "budget {budget}");
     }
@@ -132,9 +133,9 @@ type Chunk = (u64, Option<usize>, usize, usize, usize, u64, usize, bool);
 fn chunks_are_given_as_wished_if_they_fit() {
     #[rustfmt::skip]
     let cases: [Chunk; 9] = [
-        (2020, None, 7, 50, 7, 60, 2, false), // costs what a chunk of 8 costs
-        (2010, None, 7, 49, 7, 60, 2, false), // comes before a context that nobody wished
-        (1529, None, 7, 4, 1, 20, 2, true),   // does not even fit with one position
+        (2020, None, 7, 25, 7, 60, 4, false), // costs what a chunk of 8 costs
+        (1550, None, 7, 2, 7, 60, 2, false),  // comes before a context that nobody wished
+        (1529, None, 7, 2, 1, 20, 2, true),   // does not even fit with one position
         (2010, Some(50), 7, 50, 1, 20, 2, true),
         (2020, Some(50), 8, 50, 8, 60, 2, false),
         (2100, Some(50), 64, 50, 8, 60, 2, true),
