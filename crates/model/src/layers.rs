@@ -111,19 +111,19 @@ impl Linear {
             Projection::Fused { qkvz, qkvz_order, ba, ba_order } => {
                 let width = rows * qkvz.rows;
                 cpu.matmul(&weights.matrix(qkvz), normed, &mut s.fused[..width]);
-                let at = qkvz.rows - heads * self.norm.len();
-                part_rows(qkvz_order, &s.fused[..width], at, &mut s.columns, &mut s.gate);
+                part_rows(qkvz_order, &s.fused[..width], &mut s.columns, &mut s.gate);
                 let width = rows * ba.rows;
                 cpu.matmul(&weights.matrix(ba), normed, &mut s.fused[..width]);
-                part_rows(ba_order, &s.fused[..width], heads, &mut s.betas, &mut s.decays);
+                part_rows(ba_order, &s.fused[..width], &mut s.betas, &mut s.decays);
             }
         }
     }
 }
 
-/// Puts every row in order; its values up to `at` go to `first`, the rest to `second`.
-fn part_rows(order: &RowOrder, fused: &[f32], at: usize, first: &mut [f32], second: &mut [f32]) {
+/// Puts every row in order; its last part goes to `second`, all before it to `first`.
+fn part_rows(order: &RowOrder, fused: &[f32], first: &mut [f32], second: &mut [f32]) {
     let mut row = vec![0.0; order.rows()];
+    let at = order.rows() - order.last_part();
     let (first, second) = (first.chunks_exact_mut(at), second.chunks_exact_mut(row.len() - at));
     for ((fused, first), second) in fused.chunks_exact(row.len()).zip(first).zip(second) {
         order.ungroup(fused, &mut row);
