@@ -26,6 +26,6 @@ pub use disk::{Disk, Files};
 pub use error::{ShortRead, StoreError};
 pub use layout::{Layout, slot_bytes};
 pub use plan::{Needs, Plan, Refusal, Warning, Wish};
-pub use policy::{Key, Lru, Policy};
+pub use policy::{Key, Lru, Policy, Stay};
 pub use slots::{HostMemory, SlotMemory};
 pub use trunk::{Locking, Trunk};

@@ -1,12 +1,24 @@
 //! Who leaves when a slot is needed: policies know keys only, so a trace can replay them.
 
-use std::collections::{BTreeMap, HashMap};
+mod lru;
+
+pub use lru::Lru;
 
 /// A record of a bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub bank: usize,
     pub record: usize,
+}
+
+/// How long a record is expected to be of use when it gets its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// As any record that was needed once and may be needed again.
+    Usual,
+    /// The first to leave, for passes that go through everything once: of several the latest
+    /// first, so that the next pass finds the early ones. A hit makes it as any other.
+    First,
 }
 
 /// Chooses the record that gives its slot to another one.
@@ -18,56 +30,11 @@ pub trait Policy: Send {
     fn on_hit(&mut self, key: Key);
 
     /// `key` was given a slot; its read begins.
-    fn on_insert(&mut self, key: Key);
+    fn on_insert(&mut self, key: Key, stay: Stay);
 
     /// `key` lost its slot: chosen by [`Policy::victim`], or its read failed or was cancelled.
     fn on_evict(&mut self, key: Key);
 
     /// The key that should leave, out of those that `may`; `None` if none may.
     fn victim(&mut self, may: &dyn Fn(Key) -> bool) -> Option<Key>;
-}
-
-/// The least recently announced leaves first.
-#[derive(Debug, Default)]
-pub struct Lru {
-    /// When each key was announced last.
-    times: HashMap<Key, u64>,
-    /// The same the other way round: oldest first.
-    order: BTreeMap<u64, Key>,
-    /// Later than every time in use.
-    now: u64,
-}
-
-impl Lru {
-    pub fn new() -> Lru {
-        Lru::default()
-    }
-
-    fn touch(&mut self, key: Key) {
-        if let Some(before) = self.times.insert(key, self.now) {
-            self.order.remove(&before);
-        }
-        self.order.insert(self.now, key);
-        self.now += 1;
-    }
-}
-
-impl Policy for Lru {
-    fn on_hit(&mut self, key: Key) {
-        self.touch(key);
-    }
-
-    fn on_insert(&mut self, key: Key) {
-        self.touch(key);
-    }
-
-    fn on_evict(&mut self, key: Key) {
-        if let Some(time) = self.times.remove(&key) {
-            self.order.remove(&time);
-        }
-    }
-
-    fn victim(&mut self, may: &dyn Fn(Key) -> bool) -> Option<Key> {
-        self.order.values().copied().find(|&key| may(key))
-    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::flight::{Flight, Waiter, cut};
 use super::{Counters, RecordView, Shared};
-use crate::{Buffer, Key, Policy, StoreError};
+use crate::{Buffer, Key, Policy, Stay, StoreError};
 
 /// A record that somebody wants or wanted. Keys without an entry are on disk alone.
 enum Entry {
@@ -125,7 +125,7 @@ impl State {
             };
             let pieces = cut(slot, shared.layouts[key.bank].inner_edges());
             self.entries.insert(key, Entry::Flying(Flight::new(waiters, pieces.len())));
-            self.policy.on_insert(key);
+            self.policy.on_insert(key, Stay::Usual);
             self.flights += 1;
             self.moves += 1;
             for (extent, piece) in pieces.into_iter().enumerate() {

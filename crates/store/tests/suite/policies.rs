@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use store::{Key, Lru, Policy};
+use store::{Key, Lru, Policy, Stay};
 
 use crate::stage::Rng;
 
@@ -12,12 +12,13 @@ struct NaiveLru(Vec<Key>);
 
 impl Policy for NaiveLru {
     fn on_hit(&mut self, key: Key) {
-        self.on_insert(key);
+        self.on_insert(key, Stay::Usual);
     }
 
-    fn on_insert(&mut self, key: Key) {
+    fn on_insert(&mut self, key: Key, stay: Stay) {
         self.on_evict(key);
-        self.0.push(key);
+        let place = if stay == Stay::First { 0 } else { self.0.len() };
+        self.0.insert(place, key);
     }
 
     fn on_evict(&mut self, key: Key) {
@@ -42,7 +43,7 @@ fn the_least_recently_announced_leaves() {
     for (name, mut policy) in twins() {
         let all = |_: Key| true;
         assert_eq!(policy.victim(&all), None, "{name}: nobody is there");
-        (0..4).for_each(|n| policy.on_insert(key(n)));
+        (0..4).for_each(|n| policy.on_insert(key(n), Stay::Usual));
         policy.on_hit(key(0));
         policy.on_hit(key(2));
         assert_eq!(policy.victim(&all), Some(key(1)), "{name}: 1 3 0 2");
@@ -51,7 +52,7 @@ fn the_least_recently_announced_leaves() {
         policy.on_evict(key(1));
         policy.on_evict(key(1));
         assert_eq!(policy.victim(&all), Some(key(3)), "{name}: 3 0 2");
-        policy.on_insert(key(3));
+        policy.on_insert(key(3), Stay::Usual);
         assert_eq!(policy.victim(&all), Some(key(0)), "{name}: 0 2 3");
     }
 }
@@ -80,9 +81,25 @@ fn random_announcements_have_the_same_victims() {
                 lru.on_evict(victim);
             }
             inside.insert(wanted);
-            naive.on_insert(wanted);
-            lru.on_insert(wanted);
+            let stay = if rng.below(4) == 0 { Stay::First } else { Stay::Usual };
+            naive.on_insert(wanted, stay);
+            lru.on_insert(wanted, stay);
         }
+    }
+}
+
+#[test]
+fn the_first_to_leave_are_the_latest_of_a_pass() {
+    for (name, mut policy) in twins() {
+        policy.on_insert(key(0), Stay::Usual);
+        (1..4).for_each(|n| policy.on_insert(key(n), Stay::First));
+        let mut left = Vec::new();
+        policy.on_hit(key(2));
+        while let Some(victim) = policy.victim(&|_| true) {
+            policy.on_evict(victim);
+            left.push(victim);
+        }
+        assert_eq!(left, [3, 1, 0, 2].map(key), "{name}: 2 was hit and stays the longest");
     }
 }
 
@@ -102,7 +119,7 @@ fn hits(policy: &mut dyn Policy, slots: usize, trace: impl Iterator<Item = Key>)
             policy.on_evict(victim);
         }
         inside.insert(key);
-        policy.on_insert(key);
+        policy.on_insert(key, Stay::Usual);
     }
     hits
 }
