@@ -100,6 +100,7 @@ impl Checkpoint {
             // The beginning, to which a session goes back after an error.
             checkpoints: 1,
             readers: READERS,
+            look_ahead: false,
         };
         let needs = self.opened.needs(&settings).map_err(Fault::failed)?;
         let wish = Wish { budget_bytes, ctx: args.ctx.or(ctx), chunk: None };

@@ -80,6 +80,9 @@ fn example() -> (engine::Generated, Conditions) {
         misses: 39,
         wait: Duration::from_secs(4),
         reading: Duration::from_secs_f64(127.0 * 0.43 / 2.1),
+        mixing: Duration::from_secs(2),
+        multiplying: Duration::from_secs(3),
+        answering: Duration::from_secs(1),
         elapsed: Duration::from_secs_f64(127.0 / 11.9),
     };
     let decode = Phase { tokens: 127, spent, elapsed: Duration::from_secs_f64(127.0 / 11.9) };

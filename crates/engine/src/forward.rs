@@ -157,6 +157,12 @@ pub struct Spent {
     pub wait: Duration,
     /// Time in which at least one read was under way.
     pub reading: Duration,
+    /// Time for mixing positions: attention and recurrent state, with their projections.
+    pub mixing: Duration,
+    /// Time for arithmetic on streamed records and what goes with them, without waiting.
+    pub multiplying: Duration,
+    /// Time for turning the last state into logits.
+    pub answering: Duration,
     /// Wall time.
     pub elapsed: Duration,
 }
@@ -171,6 +177,9 @@ impl Spent {
         self.misses += other.misses;
         self.wait += other.wait;
         self.reading += other.reading;
+        self.mixing += other.mixing;
+        self.multiplying += other.multiplying;
+        self.answering += other.answering;
         self.elapsed += other.elapsed;
     }
 }

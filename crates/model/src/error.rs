@@ -44,6 +44,10 @@ pub enum ModelError {
     #[error("{found} experts for each token, accepted: 1 to {experts}")]
     ExpertsPerToken { found: usize, experts: usize },
 
+    /// What chose in place of the router named an expert twice, or one that is not there.
+    #[error("a route names expert {found}, accepted: each of 0 to {} once", experts.saturating_sub(1))]
+    Routing { found: u32, experts: usize },
+
     #[error(transparent)]
     Format(#[from] FormatError),
 

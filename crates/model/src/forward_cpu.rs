@@ -1,17 +1,21 @@
 //! The walk of a pass on the CPU, top to bottom: embed, then layer by layer norm, mixer, add, norm, experts, add.
 
+use std::time::Instant;
+
 use engine::{Control, ForwardError, Progress, Step};
 
 use crate::attention::{Attention, rotation};
 use crate::batch::Part;
 use crate::deltanet::DeltaNet;
 use crate::error::ModelError;
+use crate::hooks::{Clock, Hooks};
 use crate::layers::Mixer;
 use crate::loaded::CpuModel;
+use crate::look_ahead::look_ahead;
 use crate::moe::Moe;
 use crate::scratch::Scratch;
 use crate::state::{LayerState, Sequence};
-use crate::tap::{Listener, Tap};
+use crate::tap::Tap;
 
 /// One pass: the ids of `parts` go through all layers together. Afterwards `scratch.hidden` holds
 /// the residual stream of every row, and the sequences have grown by their rows.
@@ -21,7 +25,7 @@ pub(crate) fn walk(
     batch: &mut [Step<'_, Sequence>],
     scratch: &mut Scratch,
     pass: &Pass<'_>,
-    tap: &mut Option<Listener>,
+    hooks: &mut Hooks,
 ) -> Result<(), ForwardError> {
     let (config, cpu) = (&model.config, &model.cpu);
     let rows = parts.last().map_or(0, |part| part.rows.end);
@@ -32,12 +36,12 @@ pub(crate) fn walk(
     // Embed, and turn positions into rotations.
     embed(model, parts, batch, hidden);
     rotations(model, parts, batch, &mut full.cos, &mut full.sin);
-    if let Some(tap) = tap {
-        tap(Tap::Embedded { values: hidden });
-    }
+    let positions = positions(parts, batch);
+    hooks.tap(Tap::Embedded { values: hidden });
 
     for (index, layer) in model.layers.iter().enumerate() {
         pass.stage(index)?;
+        let mut begun = Instant::now();
 
         // Mix the positions: each sequence by itself, projections of all rows together.
         norm_rows(model, hidden, &layer.input_norm, normed);
@@ -64,23 +68,35 @@ pub(crate) fn walk(
             }
         }
         cpu.kernels().add(hidden, added);
+        Clock::lap(&mut hooks.clock.mixing, &mut begun);
 
         // The experts: announced together, multiplied as they arrive.
         norm_rows(model, hidden, &layer.post_norm, normed);
         let (weights, cache, control) = (&model.weights, &model.cache, pass.control);
-        let layer = &layer.experts;
-        let experts = Moe { cpu, config, weights, cache, layer, index, control };
-        experts.run(rows, normed, moe, added, tap)?;
+        let (layer, positions) = (&layer.experts, &positions[..]);
+        let is_last = pass.done + 1 == pass.passes;
+        let experts =
+            Moe { cpu, config, weights, cache, layer, index, positions, is_last, control };
+        experts.run(rows, normed, moe, added, hooks)?;
         cpu.kernels().add(hidden, added);
+        Clock::lap(&mut hooks.clock.experts, &mut begun);
 
         // A damaged weight shows here and not as a wrong answer.
         check_finite(model, index, hidden)?;
-        if let Some(tap) = tap {
-            tap(Tap::Hidden { layer: index, values: hidden });
-        }
+        hooks.tap(Tap::Hidden { layer: index, values: hidden });
+        look_ahead(model, index + 1, positions, hidden, normed, moe, hooks);
     }
     grow(parts, batch);
     Ok(())
+}
+
+/// Where each row stands in its sequence.
+fn positions(parts: &[Part], batch: &[Step<'_, Sequence>]) -> Vec<usize> {
+    let of_part = |part: &Part| {
+        let first = batch[part.step].sequence.position;
+        first..first + part.rows.len()
+    };
+    parts.iter().flat_map(of_part).collect()
 }
 
 /// The rows of a pass are now part of their sequences.

@@ -7,8 +7,10 @@ use kernels::Cpu;
 use store::{Cache, Locking};
 
 use crate::config::Config;
+use crate::hooks::Hooks;
 use crate::layers::Layer;
 use crate::resident::{Placed, Resident};
+use crate::routing::Routing;
 use crate::scratch::Scratch;
 use crate::tap::Listener;
 
@@ -37,7 +39,9 @@ pub struct CpuModel {
     pub(crate) chunk: usize,
     /// `None` only while a pass runs.
     pub(crate) scratch: Option<Box<Scratch>>,
-    pub(crate) tap: Option<Listener>,
+    /// Whether the store is told what the next layer will probably want.
+    pub(crate) look_ahead: bool,
+    pub(crate) hooks: Hooks,
 }
 
 impl CpuModel {
@@ -62,6 +66,12 @@ impl CpuModel {
 
     /// Says who listens to the values inside the walk from now on, and returns who did.
     pub fn listen(&mut self, listener: Option<Listener>) -> Option<Listener> {
-        std::mem::replace(&mut self.tap, listener)
+        std::mem::replace(&mut self.hooks.listener, listener)
+    }
+
+    /// Says who chooses the experts from now on, `None` for the model's own router, and returns who
+    /// did. What the model then says is no answer of the model.
+    pub fn route_by(&mut self, routing: Option<Box<dyn Routing>>) -> Option<Box<dyn Routing>> {
+        std::mem::replace(&mut self.hooks.routing, routing)
     }
 }

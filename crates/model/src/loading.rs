@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use store::{Cache, Disk, HostMemory, Key, Lru, Plan, RecordView, Trunk};
 
 use crate::attention::inverse_frequencies;
+use crate::config::Config;
 use crate::error::ModelError;
+use crate::hooks::Hooks;
 use crate::layers::{Experts, Full, Layer, Linear, Mixer, Projection};
 use crate::loaded::CpuModel;
 use crate::opened::{Opened, Settings};
@@ -19,6 +21,9 @@ use crate::scratch::Scratch;
 use crate::state::CUT_MAX;
 use crate::vectors::Vectors;
 use crate::weights::{self, FullSource, LayerSource, LinearSource, MixerSource};
+
+/// Looking ahead may take this part of the slots.
+const RESERVE_SHARE: usize = 8;
 
 /// Changes whenever the same weights may give other bits.
 const ARITHMETIC: &str = "exact f32, 16 lanes, 1";
@@ -57,6 +62,8 @@ impl Opened {
         let weights = Resident::new(trunk, &pieces, &dir)?;
         let record_bytes = banks.first().map_or(0, store::Bank::record_bytes);
         let cache = cache(disk, banks, &layers, plan, settings)?;
+        let reserve = if settings.look_ahead { reserve(&config, plan) } else { 0 };
+        let cache = cache.with_reserve(reserve);
         let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
         Ok(CpuModel {
             facts: Facts { vocabulary, context: plan.ctx, hidden, cut_max: CUT_MAX, fingerprint },
@@ -73,7 +80,8 @@ impl Opened {
             cpu: Cpu::new(settings.kernels, settings.threads)?,
             chunk: plan.chunk,
             scratch: Some(Box::new(Scratch::new(&config, fused, plan.chunk))),
-            tap: None,
+            look_ahead: settings.look_ahead,
+            hooks: Hooks::default(),
             config,
         })
     }
@@ -93,6 +101,11 @@ fn cache(
     let (policy, check) = (Box::new(Lru::new()), Some(Arc::new(check) as _));
     let slots = plan.slot_count;
     Ok(Cache::new(disk, banks, &HostMemory, slots, policy, settings.readers, check)?)
+}
+
+/// Slots for looking ahead: those of one layer's step, as long as that is a small part.
+fn reserve(config: &Config, plan: &Plan) -> usize {
+    config.experts_per_token.min(plan.slot_count / RESERVE_SHARE)
 }
 
 /// Layers in the making: matrices get their places in the trunk, vectors are handed over.

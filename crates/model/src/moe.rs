@@ -2,14 +2,15 @@
 
 use engine::{Control, ForwardError};
 use kernels::{Cpu, Kernels, Product};
-use store::{Cache, Hold};
+use store::{Cache, Hold, Stay};
 
 use crate::config::Config;
 use crate::error::ModelError;
+use crate::hooks::Hooks;
 use crate::layers::Experts;
 use crate::resident::Resident;
 use crate::scratch::MoeScratch;
-use crate::tap::{Listener, Tap};
+use crate::state::CUT_MAX;
 
 /// What stays the same over the layers of a pass.
 pub(crate) struct Moe<'a> {
@@ -20,6 +21,10 @@ pub(crate) struct Moe<'a> {
     pub(crate) layer: &'a Experts,
     /// Which layer, and so which bank.
     pub(crate) index: usize,
+    /// Where each row stands in its sequence.
+    pub(crate) positions: &'a [usize],
+    /// Whether no further pass follows in this call.
+    pub(crate) is_last: bool,
     pub(crate) control: &'a Control<'a>,
 }
 
@@ -39,13 +44,20 @@ impl Moe<'_> {
         normed: &[f32],
         s: &mut MoeScratch,
         out: &mut [f32],
-        tap: &mut Option<Listener>,
+        hooks: &mut Hooks,
     ) -> Result<(), ForwardError> {
-        self.route(rows, normed, s, tap);
+        self.route(rows, normed, s, hooks)?;
         let wishes = self.wishes(rows, &s.experts);
         let mut records: Vec<usize> = wishes.iter().map(|wish| wish.expert).collect();
         records.dedup();
-        let arrivals = self.cache.announce(self.index, &records);
+        let arrivals = match rows > CUT_MAX {
+            false => self.cache.announce(self.index, &records),
+            true => {
+                let latest = self.latest(&s.experts[..rows * self.config.experts_per_token]);
+                let stay = |e: usize| if latest[e] { Stay::Usual } else { Stay::First };
+                self.cache.sweep(self.index, &records, stay)
+            }
+        };
         self.shared(rows, normed, s);
         for hold in arrivals {
             let hold = hold.map_err(ModelError::from)?;
@@ -57,23 +69,21 @@ impl Moe<'_> {
         Ok(())
     }
 
-    /// The choice of every row.
-    fn route(&self, rows: usize, normed: &[f32], s: &mut MoeScratch, tap: &mut Option<Listener>) {
-        let Config { experts, experts_per_token: chosen, .. } = *self.config;
-        let logits = &mut s.router[..rows * experts];
-        self.cpu.matmul(&self.weights.matrix(&self.layer.router), normed, logits);
-        if let Some(tap) = tap {
-            tap(Tap::RouterLogits { layer: self.index, values: logits });
+    /// Of the experts that many rows chose, those of the call's last rows: they are the likeliest
+    /// to be chosen again, and get half of this layer's share of the slots. The others pass through.
+    fn latest(&self, chosen: &[u32]) -> Vec<bool> {
+        let share = self.cache.slots() / self.config.layers() / 2;
+        let quota = if self.is_last { share } else { 0 };
+        let mut latest = vec![false; self.config.experts];
+        let mut count = 0;
+        for &expert in chosen.iter().rev() {
+            if count == quota {
+                break;
+            }
+            let first = !std::mem::replace(&mut latest[expert as usize], true);
+            count += usize::from(first);
         }
-        let choices = s.experts.chunks_exact_mut(chosen).zip(s.weights.chunks_exact_mut(chosen));
-        for (logits, (ids, weights)) in logits.chunks_exact_mut(experts).zip(choices) {
-            self.cpu.kernels().softmax(logits);
-            choose(logits, ids, weights, self.config.renormalize);
-        }
-        if let Some(tap) = tap {
-            let (experts, weights) = (&s.experts[..rows * chosen], &s.weights[..rows * chosen]);
-            tap(Tap::Routes { layer: self.index, experts, weights });
-        }
+        latest
     }
 
     /// Every wish, by expert and then by row.
@@ -158,51 +168,5 @@ impl Moe<'_> {
             let weight = kernels::sigmoid(s.shared_gate[row]);
             k.add_scaled(out, weight, &s.shared[row * hidden..][..hidden]);
         });
-    }
-}
-
-/// The most probable experts, by descending probability, lower id first on a tie.
-fn choose(probabilities: &[f32], ids: &mut [u32], weights: &mut [f32], renormalise: bool) {
-    let mut order: Vec<u32> = (0..).take(probabilities.len()).collect();
-    let before = |a: &u32, b: &u32| {
-        let (p, q) = (probabilities[*a as usize], probabilities[*b as usize]);
-        q.total_cmp(&p).then(a.cmp(b))
-    };
-    let chosen = ids.len();
-    if chosen < order.len() {
-        order.select_nth_unstable_by(chosen, before);
-    }
-    order.truncate(chosen);
-    order.sort_unstable_by(before);
-    ids.copy_from_slice(&order);
-    for (weight, id) in weights.iter_mut().zip(order) {
-        *weight = probabilities[id as usize];
-    }
-    if renormalise {
-        let sum: f32 = weights.iter().sum();
-        weights.iter_mut().for_each(|weight| *weight /= sum);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::choose;
-
-    fn chosen(probabilities: &[f32], count: usize, renormalise: bool) -> (Vec<u32>, Vec<f32>) {
-        let (mut ids, mut weights) = (vec![0; count], vec![0.0; count]);
-        choose(probabilities, &mut ids, &mut weights, renormalise);
-        (ids, weights)
-    }
-
-    #[test]
-    fn by_probability_then_by_id() {
-        let p = [0.125, 0.25, 0.125, 0.25, 0.25];
-        let (ids, weights) = chosen(&p, 4, false);
-        assert_eq!(ids, [1, 3, 4, 0], "ties go to the lower id");
-        assert_eq!(weights, [0.25, 0.25, 0.25, 0.125], "as they are");
-        let (ids, weights) = chosen(&p, 2, true);
-        assert_eq!((ids, weights), (vec![1, 3], vec![0.5, 0.5]), "weights that sum to one");
-        let (ids, _) = chosen(&p, 5, true);
-        assert_eq!(ids, [1, 3, 4, 0, 2], "all of them");
     }
 }

@@ -46,6 +46,8 @@ pub struct Settings {
     pub checkpoints: usize,
     /// Threads that read.
     pub readers: usize,
+    /// Whether records are read on a guess of the next layer's router, in some of the slots.
+    pub look_ahead: bool,
 }
 
 impl Opened {

@@ -8,11 +8,12 @@ use store::Counters;
 
 use crate::batch::{Part, passes};
 use crate::forward_cpu::{Pass, norm_rows, walk};
+use crate::hooks::{Clock, Hooks};
 use crate::loaded::CpuModel;
 use crate::scratch::Scratch;
 use crate::snapshot;
 use crate::state::{Mark, Sequence};
-use crate::tap::{Listener, Tap};
+use crate::tap::Tap;
 
 impl Forward for CpuModel {
     type Sequence = Sequence;
@@ -40,11 +41,11 @@ impl Forward for CpuModel {
     ) -> Result<Output, ForwardError> {
         self.check(batch)?;
         let mut scratch = self.scratch.take().ok_or(ForwardError::Poisoned)?;
-        let mut tap = self.tap.take();
+        let mut hooks = std::mem::take(&mut self.hooks);
         let run = Run { model: self, control };
-        let output = run.passes(batch, &mut scratch, &mut tap);
+        let output = run.passes(batch, &mut scratch, &mut hooks);
         self.scratch = Some(scratch);
-        self.tap = tap;
+        self.hooks = hooks;
         if output.is_err() {
             batch.iter_mut().for_each(|step| step.sequence.poisoned = true);
         }
@@ -122,7 +123,7 @@ impl Run<'_> {
         &self,
         batch: &mut [Step<'_, Sequence>],
         scratch: &mut Scratch,
-        tap: &mut Option<Listener>,
+        hooks: &mut Hooks,
     ) -> Result<Output, ForwardError> {
         let lengths: Vec<usize> = batch.iter().map(|step| step.tokens.len()).collect();
         let passes = passes(&lengths, self.model.chunk);
@@ -131,14 +132,16 @@ impl Run<'_> {
         let mut tokens_done = 0;
         for (done, parts) in passes.iter().enumerate() {
             let (before, start) = (self.model.cache.counters(), Instant::now());
+            let clock = hooks.clock;
             let (layers, count) = (self.model.layers.len(), passes.len());
             let pass =
                 Pass { control: self.control, done, passes: count, tokens_done, tokens, layers };
-            walk(self.model, parts, batch, scratch, &pass, tap)?;
-            self.answer(parts, batch, scratch, &mut output, tap);
+            walk(self.model, parts, batch, scratch, &pass, hooks)?;
+            self.answer(parts, batch, scratch, &mut output, hooks);
             let rows = parts.last().map_or(0, |part| part.rows.end);
             tokens_done += rows;
-            share(&self.spent(&before, start.elapsed()), parts, &mut output);
+            let times = hooks.clock - clock;
+            share(&self.spent(&before, times, start.elapsed()), parts, &mut output);
         }
         for step in batch.iter_mut() {
             step.sequence.last_step = step.tokens.len();
@@ -164,16 +167,15 @@ impl Run<'_> {
         batch: &[Step<'_, Sequence>],
         scratch: &mut Scratch,
         output: &mut Output,
-        tap: &mut Option<Listener>,
+        hooks: &mut Hooks,
     ) {
+        let mut begun = Instant::now();
         let model = self.model;
         let (width, vocabulary) = (model.facts.hidden, model.facts.vocabulary);
         let rows = parts.last().map_or(0, |part| part.rows.end);
         let normed = &mut scratch.normed[..rows * width];
         norm_rows(model, &scratch.hidden[..rows * width], &model.norm, normed);
-        if let Some(tap) = tap {
-            tap(Tap::Normed { values: normed });
-        }
+        hooks.tap(Tap::Normed { values: normed });
         let head = model.weights.matrix(&model.head);
         for part in parts {
             let step = &batch[part.step];
@@ -188,10 +190,11 @@ impl Run<'_> {
             answer.logits.resize(at + (part.end() - wanted) * vocabulary, 0.0);
             model.cpu.matmul(&head, normed, &mut answer.logits[at..]);
         }
+        Clock::lap(&mut hooks.clock.answering, &mut begun);
     }
 
     /// What the store counted during a pass.
-    fn spent(&self, before: &Counters, elapsed: Duration) -> Spent {
+    fn spent(&self, before: &Counters, times: Clock, elapsed: Duration) -> Spent {
         let spent = self.model.cache.counters() - *before;
         Spent {
             tokens: 0,
@@ -201,6 +204,9 @@ impl Run<'_> {
             misses: spent.misses,
             wait: spent.wait,
             reading: spent.reading,
+            mixing: times.mixing,
+            multiplying: times.experts.saturating_sub(spent.wait),
+            answering: times.answering,
             elapsed,
         }
     }
@@ -226,6 +232,9 @@ fn share(spent: &Spent, parts: &[Part], output: &mut Output) {
             misses: whole(spent.misses),
             wait: time(spent.wait),
             reading: time(spent.reading),
+            mixing: time(spent.mixing),
+            multiplying: time(spent.multiplying),
+            answering: time(spent.answering),
             elapsed: time(spent.elapsed),
         });
         before = after;

@@ -5,11 +5,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::disk::check;
-use crate::{Bank, Disk, Key, Layout, Policy, SlotMemory, StoreError, slot_bytes};
+use crate::{Bank, Disk, Key, Layout, Policy, SlotMemory, Stay, StoreError, slot_bytes};
 
 mod arrivals;
 mod counters;
 mod flight;
+mod guesses;
 mod hold;
 mod readers;
 mod state;
@@ -24,8 +25,21 @@ use state::State;
 /// the record becomes [`StoreError::Record`].
 pub type RecordCheck = Arc<dyn Fn(Key, &RecordView) -> Result<(), String> + Send + Sync>;
 
-/// How long a consumer waits for a slot while nothing at all moves.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a consumer waits in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For a slot, while nothing at all moves.
+    pub slot: Duration,
+    /// For the disk, while no read comes back. A drive that spins up or resets takes tens of
+    /// seconds and recovers.
+    pub read: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { slot: Duration::from_secs(10), read: Duration::from_secs(60) }
+    }
+}
 
 /// Slots in memory for records on disk.
 ///
@@ -99,7 +113,7 @@ impl Cache {
             layouts,
             check,
             slots,
-            state: Mutex::new(State::new(free, policy, PATIENCE)),
+            state: Mutex::new(State::new(free, policy, Patience::default())),
             work: Condvar::new(),
             arrived: Condvar::new(),
         });
@@ -115,10 +129,18 @@ impl Cache {
         Ok(cache)
     }
 
-    /// The same cache, whose consumers give up after `patience` without a slot, not after 10 s.
+    /// The same cache with consumers of another patience.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Cache {
+    pub fn with_patience(self, patience: Patience) -> Cache {
         self.shared.lock().patience = patience;
+        self
+    }
+
+    /// The same cache, of whose slots `slots` are for guesses ([`Cache::guess`]); at least one is
+    /// left for what is announced. 0 without this.
+    #[must_use]
+    pub fn with_reserve(self, slots: usize) -> Cache {
+        self.shared.lock().guesses.reserve(slots);
         self
     }
 
@@ -129,13 +151,34 @@ impl Cache {
     /// be freed; the rest begins as holds are dropped. A record that is named twice is read once
     /// and handed out twice. Unknown records are the first thing that the arrivals report.
     pub fn announce(&self, bank: usize, records: &[usize]) -> Arrivals {
+        self.say(bank, records, |_| Stay::Usual, false)
+    }
+
+    /// As [`Cache::announce`], for records of which many pass through once: where `stay` says
+    /// [`Stay::First`], a record that is resident does not count as used, and one that is read is
+    /// the first to leave again. So a sweep over a whole bank does not push out what is used often.
+    ///
+    /// Reads run ahead of the consumer by a few records only, and it must drop each hold before it
+    /// asks for the next.
+    pub fn sweep(&self, bank: usize, records: &[usize], stay: impl Fn(usize) -> Stay) -> Arrivals {
+        self.say(bank, records, stay, true)
+    }
+
+    fn say(
+        &self,
+        bank: usize,
+        records: &[usize],
+        stay: impl Fn(usize) -> Stay,
+        sweep: bool,
+    ) -> Arrivals {
         let shared = &self.shared;
         let mut state = shared.lock();
         let known = shared.banks.get(bank).map_or(0, Bank::records);
         let id = match records.iter().find(|&&record| record >= known) {
             None => {
-                let keys = records.iter().map(|&record| Key { bank, record });
-                let id = state.announce(keys);
+                let key = |&record: &usize| (Key { bank, record }, stay(record));
+                let id = state.announce(records.iter().map(key), sweep);
+                state.settle(bank);
                 state.begin_reads(shared);
                 id
             }
@@ -146,6 +189,15 @@ impl Cache {
         };
         drop(state);
         Arrivals::new(Arc::clone(shared), id)
+    }
+
+    /// Records that will probably be announced soon, the likeliest first. Those on disk are read
+    /// when the disk has nothing else to do, into reserved slots; whatever the next announcement of
+    /// the bank does not name is forgotten. Unknown records are, too.
+    pub fn guess(&self, bank: usize, records: &[usize]) {
+        let known = self.shared.banks.get(bank).map_or(0, Bank::records);
+        let known = records.iter().copied().filter(|&record| record < known);
+        self.shared.lock().guess(&self.shared, known.map(|record| Key { bank, record }));
     }
 
     /// What was counted so far, reads under way included in `reading`.
@@ -168,10 +220,18 @@ impl Drop for Cache {
     /// Reads under way end, others do not begin; consumers that still wait get
     /// [`StoreError::Closed`]. Holds stay good.
     fn drop(&mut self) {
-        self.shared.lock().close();
+        let hung = {
+            let mut state = self.shared.lock();
+            state.close();
+            state.hung
+        };
         self.shared.work.notify_all();
         self.shared.arrived.notify_all();
         for reader in self.readers.drain(..) {
+            // A reader that the disk does not answer is left behind, with the memory it reads into.
+            if hung && !reader.is_finished() {
+                continue;
+            }
             // A reader cannot panic outside of what it catches.
             let _ = reader.join();
         }

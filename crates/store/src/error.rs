@@ -60,6 +60,9 @@ pub enum StoreError {
     )]
     NoSlot { slots: usize, missing: usize, patience_seconds: f64 },
 
+    #[error("{file}: a read at offset {offset} did not come back within {patience_seconds} s")]
+    Silent { file: String, offset: u64, patience_seconds: f64 },
+
     #[error("the cache was closed while {missing} announced records had not arrived")]
     Closed { missing: usize },
 

@@ -198,6 +198,9 @@ impl ScriptedForward {
             misses: tokens,
             wait: Duration::ZERO,
             reading: Duration::ZERO,
+            mixing: Duration::ZERO,
+            multiplying: Duration::ZERO,
+            answering: Duration::ZERO,
             elapsed: Duration::from_micros(tokens),
         };
         output

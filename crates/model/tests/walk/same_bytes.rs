@@ -11,6 +11,8 @@ fn arrangements() -> Vec<Arrangement> {
         Arrangement { budget: Budget::Floor, ..base },
         Arrangement { budget: Budget::HalfCycle, ..base },
         Arrangement { threads: 2, ..base },
+        Arrangement { look_ahead: true, ..base },
+        Arrangement { look_ahead: true, budget: Budget::HalfCycle, ..base },
         Arrangement { threads: 3, budget: Budget::Floor, chunk: Some(7), ..base },
     ];
     all.extend([1, 7, 64].map(|chunk| Arrangement { chunk: Some(chunk), ..base }));

@@ -28,6 +28,7 @@ pub(crate) struct Arrangement {
     pub(crate) threads: usize,
     pub(crate) chunk: Option<usize>,
     pub(crate) kernels: &'static Kernels,
+    pub(crate) look_ahead: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +37,21 @@ pub(crate) enum Budget {
     Floor,
     /// Half of the records of one whole token.
     HalfCycle,
+    /// So many times the records of one whole token.
+    Cycles(usize),
     /// Everything resident.
     Plenty,
 }
 
 impl Default for Arrangement {
     fn default() -> Self {
-        Self { budget: Budget::Plenty, threads: 1, chunk: None, kernels: Kernels::best() }
+        Self {
+            budget: Budget::Plenty,
+            threads: 1,
+            chunk: None,
+            kernels: Kernels::best(),
+            look_ahead: false,
+        }
     }
 }
 
@@ -66,6 +75,7 @@ pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
         sequences: 1,
         checkpoints: 2,
         readers: 2,
+        look_ahead: arrangement.look_ahead,
     }
 }
 
@@ -80,6 +90,10 @@ pub(crate) fn plan(opened: &Opened, arrangement: &Arrangement) -> Plan {
     let mut plan = match arrangement.budget {
         Budget::Plenty => make(PLENTY_BYTES),
         Budget::Floor => make(floor),
+        Budget::Cycles(cycles) => {
+            let records = needs.banks * needs.records_per_step * cycles;
+            make(floor + records as u64 * needs.slot_bytes)
+        }
         Budget::HalfCycle => {
             let half = needs.banks * needs.records_per_step / 2;
             make(floor + half as u64 * needs.slot_bytes)

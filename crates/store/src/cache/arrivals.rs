@@ -1,7 +1,7 @@
 //! What was announced, handed out as it arrives.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::flight::Waiter;
 use super::state::State;
@@ -48,10 +48,27 @@ impl Arrivals {
         }
     }
 
+    /// What to say when waiting was in vain: the disk is silent, or there is no slot.
+    fn impatient(&self, state: &mut State, missing: usize, silent: bool) -> StoreError {
+        let shared = &*self.shared;
+        if !silent {
+            let patience_seconds = state.patience.slot.as_secs_f64();
+            return StoreError::NoSlot { slots: shared.slots, missing, patience_seconds };
+        }
+        state.hung = true;
+        let first =
+            state.begun_for(self.id).map(|key| shared.banks[key.bank].record(key.record)[0]);
+        StoreError::Silent {
+            file: first.map_or_else(|| "the disk".to_owned(), |first| shared.disk.name(first.file)),
+            offset: first.map_or(0, |first| first.offset),
+            patience_seconds: state.patience.read.as_secs_f64(),
+        }
+    }
+
     /// Ends the announcement: calls off what can be, waits for the rest.
     fn fail(&self, mut state: MutexGuard<'_, State>, error: StoreError) -> StoreError {
         state.call_off(&self.shared, self.id);
-        while !state.is_closed() && state.left(self.id).1 > 0 {
+        while !state.is_closed() && !state.hung && state.left(self.id).1 > 0 {
             let begun = Instant::now();
             state = self.shared.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.counters.wait += begun.elapsed();
@@ -81,18 +98,18 @@ impl Iterator for Arrivals {
                 Some((before, since)) if before == moves => (before, since),
                 _ => (moves, now),
             });
-            let waited = stalled.map_or(Duration::ZERO, |(_, since)| now - since);
-            let Some(patience) = state.patience.checked_sub(waited).filter(|left| !left.is_zero())
-            else {
-                let patience_seconds = state.patience.as_secs_f64();
-                let error = StoreError::NoSlot {
-                    slots: shared.slots,
-                    missing: under_way,
-                    patience_seconds,
-                };
-                return Some(Err(self.fail(state, error)));
+            // Either nothing moves at all, for want of a slot, or the disk is silent.
+            let (since, patience) = match (stalled, state.silent_since()) {
+                (Some((_, since)), _) => (since, state.patience.slot),
+                (None, Some(since)) => (since, state.patience.read),
+                (None, None) => (now, state.patience.read),
             };
-            let woken = shared.arrived.wait_timeout(state, patience);
+            let left = patience.saturating_sub(now.saturating_duration_since(since));
+            if left.is_zero() {
+                let error = self.impatient(&mut state, under_way, stalled.is_none());
+                return Some(Err(self.fail(state, error)));
+            }
+            let woken = shared.arrived.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
             state.counters.wait += now.elapsed();
         }

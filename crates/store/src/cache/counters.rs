@@ -20,6 +20,10 @@ pub struct Counters {
     pub read_bytes: u64,
     /// Records that left for others.
     pub evictions: u64,
+    /// Records whose read began on a guess.
+    pub guessed: u64,
+    /// Those of them that were announced in time, read or still being read.
+    pub adopted: u64,
     /// How long consumers were blocked, all of them added up.
     pub wait: Duration,
     /// Wall time with at least one read under way.
@@ -38,6 +42,8 @@ impl Sub for Counters {
             failures: self.failures - before.failures,
             read_bytes: self.read_bytes - before.read_bytes,
             evictions: self.evictions - before.evictions,
+            guessed: self.guessed - before.guessed,
+            adopted: self.adopted - before.adopted,
             wait: self.wait - before.wait,
             reading: self.reading - before.reading,
         }

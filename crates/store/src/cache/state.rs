@@ -1,20 +1,37 @@
 //! What the cache's lock guards: which record is where, who waits for what, and the counts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::flight::{Flight, Waiter, cut};
-use super::{Counters, RecordView, Shared};
+use super::guesses::Guesses;
+use super::{Counters, Patience, RecordView, Shared};
 use crate::{Buffer, Key, Policy, Stay, StoreError};
 
+/// How many records of a sweep may be on their way or wait for their consumer: enough to keep any
+/// disk busy.
+const PASSING_MAX: usize = 24;
+/// And not more than this part of all slots.
+const PASSING_SHARE: usize = 4;
+
 /// A record that somebody wants or wanted. Keys without an entry are on disk alone.
-enum Entry {
+pub(super) enum Entry {
     /// Announced, without a slot yet.
-    Waiting(Vec<Waiter>),
+    Waiting(Waiting),
     Flying(Flight),
     /// Held by somebody else too, as long as its count is above one.
     Resident(Arc<RecordView>),
+    /// Read on a guess, in a slot of the reserve. The policy does not know of it.
+    Guessed(Arc<RecordView>),
+}
+
+/// Who waits for a slot, and what for.
+pub(super) struct Waiting {
+    waiters: Vec<Waiter>,
+    stay: Stay,
+    /// Whether it was announced by a sweep, whose consumer drops each hold before the next.
+    sweep: bool,
 }
 
 /// What one consumer announced and has not taken yet.
@@ -33,21 +50,32 @@ pub(super) struct Job {
 }
 
 pub(super) struct State {
-    free: Vec<Buffer>,
-    entries: HashMap<Key, Entry>,
+    pub(super) free: Vec<Buffer>,
+    pub(super) entries: HashMap<Key, Entry>,
     /// Keys of the `Waiting` entries, first come first served.
     waiting: VecDeque<Key>,
     /// Reads that no reader has begun.
-    jobs: VecDeque<Job>,
+    pub(super) jobs: VecDeque<Job>,
     policy: Box<dyn Policy>,
+    /// Entries that the policy knows: those that were announced and have a slot.
+    pub(super) tracked: usize,
+    /// Those of them that pass through.
+    passing: HashSet<Key>,
+    /// From so many on they make room for one another only.
+    passing_max: usize,
+    pub(super) guesses: Guesses,
     announcements: HashMap<Waiter, Announcement>,
     next_waiter: Waiter,
     /// How many entries are `Flying`.
-    flights: usize,
+    pub(super) flights: usize,
     /// Changes whenever a slot may have changed hands.
-    moves: u64,
+    pub(super) moves: u64,
     closed: bool,
-    pub(super) patience: Duration,
+    /// A read did not come back: its reader is not waited for any more.
+    pub(super) hung: bool,
+    /// When a read came back last, or was the first to begin.
+    pub(super) landed: Instant,
+    pub(super) patience: Patience,
     pub(super) counters: Counters,
     readers_busy: usize,
     /// When the first of them began.
@@ -55,8 +83,12 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(free: Vec<Buffer>, policy: Box<dyn Policy>, patience: Duration) -> State {
+    pub(super) fn new(free: Vec<Buffer>, policy: Box<dyn Policy>, patience: Patience) -> State {
         State {
+            tracked: 0,
+            passing: HashSet::new(),
+            passing_max: (free.len() / PASSING_SHARE).clamp(1, PASSING_MAX),
+            guesses: Guesses::new(free.len()),
             free,
             entries: HashMap::new(),
             waiting: VecDeque::new(),
@@ -67,6 +99,8 @@ impl State {
             flights: 0,
             moves: 0,
             closed: false,
+            hung: false,
+            landed: Instant::now(),
             patience,
             counters: Counters::default(),
             readers_busy: 0,
@@ -75,24 +109,41 @@ impl State {
     }
 
     /// Holds the residents among `keys` and queues up the others; begins no read.
-    pub(super) fn announce(&mut self, keys: impl Iterator<Item = Key>) -> Waiter {
+    pub(super) fn announce(
+        &mut self,
+        keys: impl Iterator<Item = (Key, Stay)>,
+        sweep: bool,
+    ) -> Waiter {
         let id = self.next_waiter;
         let mut announcement = Announcement::default();
-        for key in keys {
+        for (key, stay) in keys {
+            let adopted = self.adopt(key, stay);
             match self.entries.get_mut(&key) {
                 Some(Entry::Resident(view)) => {
                     self.counters.hits += 1;
-                    self.policy.on_hit(key);
                     announcement.ready.push_back(Ok(Arc::clone(view)));
+                    if stay == Stay::Usual && !adopted {
+                        self.policy.on_hit(key);
+                        self.passing.remove(&key);
+                    }
                     continue;
                 }
-                Some(Entry::Waiting(waiters) | Entry::Flying(Flight { waiters, .. })) => {
-                    self.counters.joined += 1;
+                Some(
+                    Entry::Waiting(Waiting { waiters, .. }) | Entry::Flying(Flight { waiters, .. }),
+                ) => {
+                    // What was guessed and is not there yet is waited for as any miss is.
+                    let count = match adopted {
+                        true => &mut self.counters.misses,
+                        false => &mut self.counters.joined,
+                    };
+                    *count += 1;
                     waiters.push(id);
                 }
+                Some(Entry::Guessed(_)) => unreachable!("it was adopted just now"),
                 None => {
                     self.counters.misses += 1;
-                    self.entries.insert(key, Entry::Waiting(vec![id]));
+                    let waiting = Waiting { waiters: vec![id], stay, sweep };
+                    self.entries.insert(key, Entry::Waiting(waiting));
                     self.waiting.push_back(key);
                 }
             }
@@ -117,39 +168,93 @@ impl State {
     pub(super) fn begin_reads(&mut self, shared: &Shared) {
         while !self.closed
             && let Some(&key) = self.waiting.front()
-            && let Some(slot) = self.find_slot()
+            && let Some(slot) = self.find_slot(key)
         {
             self.waiting.pop_front();
-            let Some(Entry::Waiting(waiters)) = self.entries.remove(&key) else {
+            let Some(Entry::Waiting(Waiting { waiters, stay, .. })) = self.entries.remove(&key)
+            else {
                 unreachable!("only waiting keys are in the queue")
             };
-            let pieces = cut(slot, shared.layouts[key.bank].inner_edges());
-            self.entries.insert(key, Entry::Flying(Flight::new(waiters, pieces.len())));
-            self.policy.on_insert(key, Stay::Usual);
-            self.flights += 1;
-            self.moves += 1;
-            for (extent, piece) in pieces.into_iter().enumerate() {
-                self.jobs.push_back(Job { key, extent, piece });
-                shared.work.notify_one();
-            }
+            self.track(key, stay);
+            let jobs = self.depart(shared, key, slot, waiters);
+            self.jobs.extend(jobs);
+        }
+        self.begin_guesses(shared);
+    }
+
+    /// A record with a slot begins to fly. Its reads, for one of the queues.
+    pub(super) fn depart(
+        &mut self,
+        shared: &Shared,
+        key: Key,
+        slot: Buffer,
+        waiters: Vec<Waiter>,
+    ) -> Vec<Job> {
+        let pieces = cut(slot, shared.layouts[key.bank].inner_edges());
+        self.entries.insert(key, Entry::Flying(Flight::new(waiters, pieces.len())));
+        if self.flights == 0 {
+            self.landed = Instant::now();
+        }
+        self.flights += 1;
+        self.moves += 1;
+        pieces.iter().for_each(|_| shared.work.notify_one());
+        let job = |(extent, piece)| Job { key, extent, piece };
+        pieces.into_iter().enumerate().map(job).collect()
+    }
+
+    /// The policy hears of a record that has a slot and was announced.
+    pub(super) fn track(&mut self, key: Key, stay: Stay) {
+        self.policy.on_insert(key, stay);
+        self.tracked += 1;
+        if stay == Stay::First {
+            self.passing.insert(key);
         }
     }
 
-    /// A free slot, or that of a record which nobody holds.
-    fn find_slot(&mut self) -> Option<Buffer> {
-        if let Some(slot) = self.free.pop() {
+    fn untrack(&mut self, key: Key) {
+        self.policy.on_evict(key);
+        self.tracked -= 1;
+        self.passing.remove(&key);
+    }
+
+    /// A slot for an announced record: a free one that is not reserved for guesses, that of a
+    /// record which nobody holds, and rather a reserved one than none. Records that pass through
+    /// give their slots to one another, once they have a few: they wait for their consumer, who is
+    /// slower than the disk, and not at the cost of those that stay.
+    fn find_slot(&mut self, key: Key) -> Option<Buffer> {
+        if self.tracked < self.guesses.unreserved()
+            && let Some(slot) = self.free.pop()
+        {
             return Some(slot);
         }
-        let entries = &self.entries;
+        if self.passing.len() >= self.passing_max {
+            let sweep = matches!(self.entries.get(&key), Some(Entry::Waiting(w)) if w.sweep);
+            let slot = self.evict_of(true);
+            if slot.is_some() || sweep {
+                return slot;
+            }
+        }
+        self.evict().or_else(|| self.free.pop()).or_else(|| self.drop_a_guess())
+    }
+
+    /// The slot of the record that the policy gives up, out of those that nobody holds.
+    pub(super) fn evict(&mut self) -> Option<Buffer> {
+        self.evict_of(false)
+    }
+
+    fn evict_of(&mut self, passing: bool) -> Option<Buffer> {
+        let (entries, among) = (&self.entries, &self.passing);
         let may = |key: Key| match entries.get(&key) {
-            Some(Entry::Resident(view)) => Arc::strong_count(view) == 1,
+            Some(Entry::Resident(view)) => {
+                Arc::strong_count(view) == 1 && (!passing || among.contains(&key))
+            }
             _ => false,
         };
         let key = self.policy.victim(&may).filter(|&key| may(key))?;
         let Some(Entry::Resident(view)) = self.entries.remove(&key) else {
             unreachable!("only residents may be evicted")
         };
-        self.policy.on_evict(key);
+        self.untrack(key);
         self.counters.evictions += 1;
         // Further holds are made under this lock or of holds, and of this one there are none.
         Some(Arc::into_inner(view).expect("nobody else holds the record").into_slot())
@@ -157,7 +262,7 @@ impl State {
 
     /// The next read, for a reader that now begins it.
     pub(super) fn next_job(&mut self) -> Option<Job> {
-        let job = self.jobs.pop_front()?;
+        let job = self.jobs.pop_front().or_else(|| self.guesses.jobs.pop_front())?;
         if let Some(Entry::Flying(flight)) = self.entries.get_mut(&job.key) {
             flight.begun = true;
         }
@@ -175,8 +280,10 @@ impl State {
         read: Result<usize, StoreError>,
     ) -> Option<(Buffer, Option<StoreError>)> {
         self.readers_busy -= 1;
+        self.landed = Instant::now();
+        self.hung = false;
         if self.readers_busy == 0 {
-            self.counters.reading += self.busy_since.elapsed();
+            self.counters.reading += self.landed - self.busy_since;
         }
         let Some(Entry::Flying(flight)) = self.entries.get_mut(&job.key) else {
             unreachable!("a flight that has begun ends with its last piece")
@@ -203,16 +310,24 @@ impl State {
         };
         self.flights -= 1;
         self.moves += 1;
+        match &outcome {
+            Ok(_) => self.counters.reads += 1,
+            Err(_) => self.counters.failures += 1,
+        }
+        if self.guesses.flying.contains_key(&key) {
+            self.land_guess(key, outcome);
+            self.begin_reads(shared);
+            shared.arrived.notify_all();
+            return;
+        }
         let item = match outcome {
             Ok(view) => {
                 let view = Arc::new(view);
-                self.counters.reads += 1;
                 self.entries.insert(key, Entry::Resident(Arc::clone(&view)));
                 Ok(view)
             }
             Err((slot, error)) => {
-                self.counters.failures += 1;
-                self.policy.on_evict(key);
+                self.untrack(key);
                 self.free.push(slot);
                 Err(error)
             }
@@ -237,7 +352,7 @@ impl State {
         let mut begun = Vec::new();
         for key in keys {
             let waiters = match self.entries.get_mut(&key) {
-                Some(Entry::Waiting(waiters)) => waiters,
+                Some(Entry::Waiting(waiting)) => &mut waiting.waiters,
                 Some(Entry::Flying(flight)) if !flight.begun && !self.closed => &mut flight.waiters,
                 _ => {
                     begun.push(key);
@@ -259,14 +374,11 @@ impl State {
     /// Removes a record that nobody waits for any more and that no reader has begun.
     fn forget(&mut self, key: Key) {
         match self.entries.remove(&key) {
-            Some(Entry::Waiting(_)) => self.waiting.retain(|&other| other != key),
+            Some(Entry::Waiting(..)) => self.waiting.retain(|&other| other != key),
             Some(Entry::Flying(_)) => {
-                let jobs = std::mem::take(&mut self.jobs);
-                let (called_off, jobs) = jobs.into_iter().partition(|job| job.key == key);
-                self.jobs = jobs;
-                let called_off: VecDeque<Job> = called_off;
-                self.free.extend(called_off.into_iter().map(|job| job.piece).reduce(Buffer::join));
-                self.policy.on_evict(key);
+                let pieces = take_jobs(&mut self.jobs, key).into_iter().map(|job| job.piece);
+                self.free.extend(pieces.reduce(Buffer::join));
+                self.untrack(key);
                 self.flights -= 1;
             }
             _ => {}
@@ -290,9 +402,15 @@ impl State {
         self.announcements.get(&id).map_or((0, 0), counts)
     }
 
-    /// Changes as long as a slot may become free without whoever asks.
+    /// Changes as long as a slot may become free without whoever asks; `None` while reads are
+    /// under way.
     pub(super) fn moves(&self) -> Option<u64> {
         (self.flights == 0).then_some(self.moves)
+    }
+
+    /// Since when nothing came from the disk although something should; `None` if nothing should.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        (self.readers_busy > 0).then_some(self.landed.max(self.busy_since))
     }
 
     /// A hold was dropped.
@@ -310,17 +428,40 @@ impl State {
     }
 
     pub(super) fn contains(&self, key: Key) -> bool {
-        matches!(self.entries.get(&key), Some(Entry::Resident(_)))
+        matches!(self.entries.get(&key), Some(Entry::Resident(_) | Entry::Guessed(_)))
     }
 
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.jobs.clear();
+        self.guesses.jobs.clear();
+    }
+
+    pub(super) fn waiting_is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether a reader has begun to read the record.
+    pub(super) fn has_begun(&self, key: Key) -> bool {
+        matches!(self.entries.get(&key), Some(Entry::Flying(flight)) if flight.begun)
+    }
+
+    /// One of the records that `id` waits for and that a reader has begun.
+    pub(super) fn begun_for(&self, id: Waiter) -> Option<Key> {
+        let keys = &self.announcements.get(&id)?.under_way;
+        keys.iter().copied().find(|&key| self.has_begun(key))
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
+}
+
+/// Takes a record's reads out of a queue, in their order.
+pub(super) fn take_jobs(queue: &mut VecDeque<Job>, key: Key) -> VecDeque<Job> {
+    let (taken, left) = std::mem::take(queue).into_iter().partition(|job| job.key == key);
+    *queue = left;
+    taken
 }
 
 fn remove_one<T: PartialEq>(list: &mut Vec<T>, item: &T) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use store::{Cache, HostMemory, Lru, SlotMemory, StoreError};
 
-use crate::stage::{PATIENCE, Stage, Vectors, check_all_slots, drain, keep};
+use crate::stage::{PATIENCE, Stage, Vectors, check_all_slots, drain, keep, patient};
 
 #[test]
 fn every_disk_and_memory_gives_the_records() {
@@ -177,7 +177,8 @@ fn without_a_slot_to_come_nobody_waits_for_ever() {
 #[test]
 fn a_slot_that_another_thread_gives_back_is_waited_for() {
     let stage = Stage::small();
-    let cache = stage.cache(stage.faulty_disk(), 1, 1).with_patience(Duration::from_secs(60));
+    let cache =
+        stage.cache(stage.faulty_disk(), 1, 1).with_patience(patient(Duration::from_secs(60)));
     let hold = keep(&stage, cache.announce(0, &[0])).remove(0);
     let mut arrivals = cache.announce(0, &[1]);
     let (waits, told) = mpsc::channel();
@@ -227,7 +228,7 @@ fn what_others_want_is_not_called_off() {
 fn a_closed_cache_lets_its_consumers_go() {
     let stage = Stage::small();
     let disk = stage.faulty_disk();
-    let cache = stage.cache(disk.clone(), 2, 1).with_patience(Duration::from_secs(60));
+    let cache = stage.cache(disk.clone(), 2, 1).with_patience(patient(Duration::from_secs(60)));
     disk.shut_gate();
     let mut arrivals = cache.announce(1, &[0, 1, 2]);
     disk.wait_for_reads(1);

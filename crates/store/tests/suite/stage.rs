@@ -5,11 +5,17 @@ use std::time::Duration;
 
 use store::testing::{FaultyDisk, MemoryDisk};
 use store::{
-    Bank, Buffer, Cache, Disk, Extent, Files, Hold, HostMemory, Lru, SlotMemory, StoreError,
+    Bank, Buffer, Cache, Disk, Extent, Files, Hold, HostMemory, Lru, Patience, SlotMemory,
+    StoreError,
 };
 
 /// Long enough for any read here, short enough for a test that means to run out of it.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Waits so long for a slot, and for a read as long as any test may take.
+pub(crate) fn patient(slot: Duration) -> Patience {
+    Patience { slot, read: Duration::from_secs(60) }
+}
 
 /// A disk and what a failing test calls it.
 pub(crate) type NamedDisk = (String, Arc<dyn Disk>);
@@ -91,7 +97,7 @@ impl Stage {
         let policy = Box::new(Lru::new());
         Cache::new(disk, self.banks.clone(), &HostMemory, slots, policy, readers, None)
             .unwrap()
-            .with_patience(PATIENCE)
+            .with_patience(patient(PATIENCE))
     }
 
     /// Whether a hold shows the bytes of its record.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use store::StoreError;
 use store::testing::{Fault, When};
 
-use crate::stage::{Rng, Stage, check_all_slots, drain};
+use crate::stage::{Rng, Stage, check_all_slots, drain, patient};
 
 #[test]
 fn two_who_announce_the_same_read_it_once() {
@@ -85,7 +85,7 @@ fn many_users_with_few_slots_and_a_bad_disk() {
     for (users, slots, readers, kept) in [(2, 1, 2, 0), (2, 4, 2, 1), (4, 5, 4, 1), (3, 8, 8, 2)] {
         let disk = stage.faulty_disk();
         let patience = Duration::from_secs(60);
-        let cache = stage.cache(disk.clone(), slots, readers).with_patience(patience);
+        let cache = stage.cache(disk.clone(), slots, readers).with_patience(patient(patience));
         for n in 0..40 {
             disk.once(When::Nth(n * 7), Fault::Error(ErrorKind::Other));
         }
@@ -105,6 +105,6 @@ fn many_users_with_few_slots_and_a_bad_disk() {
         assert!(totals.iter().any(|&(_, failed)| failed > 0), "{totals:?}: the disk was bad");
         let counters = cache.counters();
         assert!(counters.joined > 0, "{counters:?}: nobody met");
-        check_all_slots(&stage, &cache.with_patience(Duration::from_millis(50)));
+        check_all_slots(&stage, &cache.with_patience(patient(Duration::from_millis(50))));
     }
 }
