@@ -2,6 +2,7 @@
 
 mod generation;
 mod machine;
+mod synth;
 mod values;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use machine::MachineArgs;
+pub(crate) use synth::{Shape, SynthArgs};
 pub(crate) use values::Text;
 use values::{positive, text_or_file};
 
@@ -21,7 +23,7 @@ Examples:
 
 The answer goes to stdout; reasoning, progress, warnings and the last line go to stderr.
 Exit codes: 0 done, 1 the work failed, 2 the command line is wrong, 3 it does not fit (memory,
-context), 130 after Ctrl-C.";
+disk, context), 130 after Ctrl-C.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -58,6 +60,9 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Show what a checkpoint holds: numbers, storage, bytes a token touches
     Inspect(InspectArgs),
+    /// Write random weights in the shape of a real model: how fast will this machine be?
+    #[command(after_long_help = synth::EXAMPLES, after_help = synth::EXAMPLES)]
+    Synth(SynthArgs),
     /// Evaluate a model
     #[command(subcommand)]
     Eval(Evaluation),

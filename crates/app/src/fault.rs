@@ -11,7 +11,7 @@ pub(crate) enum Fault {
     Failed(String),
     /// The command line is wrong. Exit code 2.
     CommandLine(String),
-    /// What is asked for does not fit: memory, context. Exit code 3.
+    /// What is asked for does not fit: memory, disk, context. Exit code 3.
     Refused(String),
     /// Ctrl-C. Exit code 130.
     Interrupted,

@@ -41,7 +41,12 @@ fn numbers(name: &str, config: &Config, own_experts: usize) -> String {
     let mut row = |name: &str, value: String| table.row([name, &value]);
     row("model", name.to_owned());
     row("hidden size", c.hidden_size.to_string());
-    row("layers", format!("{}: {} linear, {full} full attention", c.layers(), c.layers() - full));
+    let shared = match c.distinct_layers() {
+        own if own == c.layers() => String::new(),
+        own => format!("; {own} are stored, the others read the same bytes"),
+    };
+    let linear = c.layers() - full;
+    row("layers", format!("{}: {linear} linear, {full} full attention{shared}", c.layers()));
     row(
         "full attention",
         format!(

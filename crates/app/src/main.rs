@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod say;
 mod size;
+mod synth;
 mod table;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, start),
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Synth(args) => synth::synth(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
     };
     match done {

@@ -1,5 +1,6 @@
 //! The numbers of `config.json`, each checked against bounds that keep every later product countable.
 
+mod alias;
 mod fields;
 mod quantization;
 
@@ -86,6 +87,8 @@ pub struct Config {
     pub hidden_size: usize,
     /// One a layer, first layer first.
     pub mixers: Vec<Mixer>,
+    /// For each layer, the one whose tensors it uses: itself, save in a synthetic checkpoint.
+    pub layer_alias: Vec<usize>,
     /// Query heads of full attention, a multiple of `kv_heads`.
     pub heads: usize,
     pub kv_heads: usize,
@@ -148,10 +151,12 @@ impl Config {
         let (linear_value_heads, linear_key_heads) =
             shared_heads(&text, "linear_num_value_heads", "linear_num_key_heads")?;
         let experts = text.whole("num_experts", EXPERTS)?;
+        let mixers = mixers(&text)?;
         let config = Config {
             family,
             hidden_size: text.whole("hidden_size", HIDDEN)?,
-            mixers: mixers(&text)?,
+            layer_alias: alias::read(&root, &mixers)?,
+            mixers,
             heads,
             kv_heads,
             head_dim,
@@ -182,6 +187,11 @@ impl Config {
 
     pub fn layers(&self) -> usize {
         self.mixers.len()
+    }
+
+    /// Layers that have tensors of their own.
+    pub fn distinct_layers(&self) -> usize {
+        self.layer_alias.iter().enumerate().filter(|(layer, alias)| layer == *alias).count()
     }
 
     /// Layer by layer, whether it has full attention.

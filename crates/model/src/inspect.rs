@@ -15,7 +15,7 @@ use crate::weights::{
 #[derive(Clone, Debug)]
 pub struct Inspection {
     pub config: Config,
-    /// Every tensor of the catalog counts in one of them.
+    /// Every tensor of the catalog counts in one of them, and once for each layer that uses it.
     pub classes: Vec<ClassSize>,
     /// What stays in memory.
     pub trunk_bytes: u64,

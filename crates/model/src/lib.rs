@@ -28,6 +28,7 @@ mod snapshot;
 mod socket;
 mod sources;
 mod state;
+pub mod synth;
 mod tap;
 pub mod tiny;
 mod trace;

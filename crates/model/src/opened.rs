@@ -80,6 +80,12 @@ impl Opened {
         self.published_experts_per_token
     }
 
+    /// Layers that have tensors of their own: fewer than all in a synthetic checkpoint, where
+    /// several layers then read the same bytes of the disk.
+    pub fn distinct_layers(&self) -> usize {
+        self.config.distinct_layers()
+    }
+
     /// What the checkpoint holds.
     pub fn inspection(&self) -> Inspection {
         Inspection::new(&self.config, &self.catalog, &self.weights)

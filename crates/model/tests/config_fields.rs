@@ -271,6 +271,7 @@ fn expected(spec: &Spec, family: Family, mtp_layers: usize, quantization: Quanti
         family,
         hidden_size: spec.hidden_size,
         mixers: spec.mixers(),
+        layer_alias: (0..spec.layers).collect(),
         heads: spec.heads,
         kv_heads: spec.kv_heads,
         head_dim: spec.head_dim,
@@ -367,4 +368,34 @@ fn a_config_that_cannot_be_read_says_where() {
     std::fs::write(dir.path().join("config.json"), b"{\"a\": \"\xff\"}").expect("a file");
     let error = Config::open(dir.path()).expect_err("no UTF-8");
     assert!(error.to_string().contains("UTF-8"), "{error}");
+}
+
+#[test]
+fn a_layer_uses_its_own_tensors_or_those_of_one_of_its_kind() {
+    // Layers 3 and 7 are full attention.
+    let mut value = written(&Spec::default(), MLX);
+    assert_eq!(read(&value).expect("a config").distinct_layers(), 8, "none says otherwise");
+    value["flash_moe"] = json!({ "layer_alias": [0, 1, 0, 3, 0, 1, 1, 3], "other": 1 });
+    let config = read(&value).expect("a config");
+    assert_eq!(config.layer_alias, [0, 1, 0, 3, 0, 1, 1, 3], "as listed");
+    assert_eq!(config.distinct_layers(), 3, "0, 1 and 3");
+    for (alias, field) in [
+        (json!([0, 1, 0, 3, 0, 1, 1]), "layer_alias"),
+        (json!([0, 1, 0, 3, 0, 1, 1, 3, 0]), "layer_alias"),
+        (json!(0), "layer_alias"),
+        (json!({}), "layer_alias"),
+        (json!([0, 1, 0, 3, 0, 1, 1, 8]), "layer_alias[7]"),
+        (json!([0, 1, 0, 3, 0, 1, -1, 3]), "layer_alias[6]"),
+        (json!([0, 1, 0, 3, 0, 1.5, 1, 3]), "layer_alias[5]"),
+        (json!([0, 1, 0, 3, 0, null, 1, 3]), "layer_alias[5]"),
+        (json!([0, 1, 0, 3, 0, 1, 1, 1u64 << 40]), "layer_alias[7]"),
+        // Of the other kind, and one that has no tensors of its own.
+        (json!([0, 1, 0, 3, 0, 1, 1, 0]), "layer_alias[7]"),
+        (json!([0, 1, 0, 3, 2, 1, 1, 3]), "layer_alias[4]"),
+    ] {
+        value["flash_moe"] = json!({ "layer_alias": alias });
+        line(read(&value), field);
+    }
+    value["flash_moe"] = json!([1]);
+    line(read(&value), "flash_moe");
 }

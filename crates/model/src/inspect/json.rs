@@ -8,6 +8,7 @@ use crate::config::{Config, Family, KeyHeadRule, Mixer, Quantization};
 pub(super) fn inspection(inspection: &Inspection) -> Value {
     json!({
         "config": config(&inspection.config),
+        "distinct_layers": inspection.config.distinct_layers(),
         "classes": inspection.classes.iter().map(class).collect::<Vec<Value>>(),
         "trunk_bytes": inspection.trunk_bytes,
         "expert_bytes": inspection.expert_bytes,

@@ -15,7 +15,7 @@ pub(super) fn arrange(spec: &Spec, form: &Form, tensors: Vec<Tensor>) -> Vec<Ten
     arranged
 }
 
-fn prefix(form: &Form, part: Part) -> &'static str {
+pub(crate) fn prefix(form: &Form, part: Part) -> &'static str {
     match (part, form.layout.is_mlx(), form.multimodal) {
         (Part::Trunk, true, true) => "language_model.model.",
         (Part::Trunk, false, true) => "model.language_model.",

@@ -10,7 +10,7 @@ use super::weights::{Kind, Tensor};
 
 /// The config of `form`; `end_of_text` is the id that the config names as end, and `tensors` are
 /// the arranged ones.
-pub(super) fn config(spec: &Spec, form: &Form, end_of_text: usize, tensors: &[Tensor]) -> Value {
+pub(crate) fn config(spec: &Spec, form: &Form, end_of_text: usize, tensors: &[Tensor]) -> Value {
     let mut text = dimensions(spec);
     text.insert("eos_token_id".to_owned(), json!(end_of_text));
     let dtype = form.layout.float().name();
@@ -166,7 +166,7 @@ fn affine_config(layout: Layout, bits: u32, group: usize, tensors: &[Tensor]) ->
     let mut config = object(json!({ "group_size": group, "bits": bits, "mode": "affine" }));
     let Layout::Mlx { router_bits: Some(_), .. } = layout else { return Value::Object(config) };
     for tensor in tensors.iter().filter(|tensor| tensor.kind == Kind::Gate) {
-        if let Some((bits, group)) = affine_of(layout, tensor) {
+        if let Some((bits, group)) = affine_of(layout, tensor.kind, &tensor.shape) {
             let own = json!({ "group_size": group, "bits": bits });
             config.insert(module(&tensor.name).to_owned(), own);
         }

@@ -9,11 +9,11 @@ use super::weights::{Kind, Tensor};
 use super::{affine, fp8};
 
 /// A tensor as it lies in a file.
-pub(super) struct Stored {
-    pub(super) name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Stored {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl safetensors::View for &Stored {
@@ -35,8 +35,8 @@ impl safetensors::View for &Stored {
 }
 
 /// The one to three tensors that `tensor` becomes.
-pub(super) fn encode(layout: Layout, tensor: &Tensor) -> Vec<Stored> {
-    if let Some((bits, group)) = affine_of(layout, tensor) {
+pub(crate) fn encode(layout: Layout, tensor: &Tensor) -> Vec<Stored> {
+    if let Some((bits, group)) = affine_of(layout, tensor.kind, &tensor.shape) {
         return encode_affine(layout.float(), tensor, bits, group);
     }
     if layout == Layout::Fp8 && is_fp8(tensor.kind) {
@@ -72,19 +72,16 @@ pub(super) const fn is_fp8(kind: Kind) -> bool {
 }
 
 /// Bits and group of a tensor that an MLX layout quantises.
-pub(super) fn affine_of(layout: Layout, tensor: &Tensor) -> Option<(u32, usize)> {
+pub(crate) fn affine_of(layout: Layout, kind: Kind, shape: &[usize]) -> Option<(u32, usize)> {
     let Layout::Mlx { bits, group, router_bits, .. } = layout else { return None };
-    let matrix = is_fp8(tensor.kind)
-        || matches!(
-            tensor.kind,
-            Kind::Embedding | Kind::Head | Kind::Gate | Kind::Beta | Kind::Decay
-        );
-    let length = *tensor.shape.last()?;
+    let matrix = is_fp8(kind)
+        || matches!(kind, Kind::Embedding | Kind::Head | Kind::Gate | Kind::Beta | Kind::Decay);
+    let length = *shape.last()?;
     if !matrix || !length.is_multiple_of(group) {
         return None;
     }
     match router_bits {
-        Some(bits) if tensor.kind == Kind::Gate => {
+        Some(bits) if kind == Kind::Gate => {
             Some((bits, if length.is_multiple_of(64) { 64 } else { group }))
         }
         _ => Some((bits, group)),
@@ -92,7 +89,7 @@ pub(super) fn affine_of(layout: Layout, tensor: &Tensor) -> Option<(u32, usize)>
 }
 
 /// The name of the module that a tensor is the weight of.
-pub(super) fn module(name: &str) -> &str {
+pub(crate) fn module(name: &str) -> &str {
     name.strip_suffix(".weight").unwrap_or(name)
 }
 

@@ -15,7 +15,7 @@ pub enum TinyError {
 }
 
 /// `Ok` where `holds`, otherwise a [`TinyError::Spec`].
-pub(super) fn require(
+pub(crate) fn require(
     holds: bool,
     field: &'static str,
     found: impl ToString,

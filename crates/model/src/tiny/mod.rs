@@ -9,17 +9,17 @@
 //! plainest that give the published bits: the reference of whatever reads those bits quickly.
 
 pub mod affine;
-mod arrange;
-mod config;
-mod encode;
-mod error;
+pub(crate) mod arrange;
+pub(crate) mod config;
+pub(crate) mod encode;
+pub(crate) mod error;
 mod files;
 pub mod fp8;
 mod layout;
-mod noise;
+pub(crate) mod noise;
 mod spec;
-mod tokenizer;
-mod weights;
+pub(crate) mod tokenizer;
+pub(crate) mod weights;
 
 pub use error::TinyError;
 pub use files::write;

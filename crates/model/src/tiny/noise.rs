@@ -1,14 +1,14 @@
 //! Random numbers that are the same on every machine: integers and `libm`, nothing of the system's.
 
 /// One stream of numbers (xoshiro256++).
-pub(super) struct Noise {
+pub(crate) struct Noise {
     state: [u64; 4],
 }
 
 impl Noise {
     /// The stream that belongs to `name`. It does not depend on what else is drawn, so a tensor
     /// keeps its values when the tensors around it are stored differently or left out.
-    pub(super) fn named(seed: u64, name: &str) -> Noise {
+    pub(crate) fn named(seed: u64, name: &str) -> Noise {
         let mut mixed = seed;
         for byte in name.bytes() {
             mixed = splitmix(mixed ^ u64::from(byte));
@@ -21,7 +21,7 @@ impl Noise {
         Noise { state }
     }
 
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         let s = &mut self.state;
         let value = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let shifted = s[1] << 17;
@@ -53,7 +53,7 @@ impl Noise {
     }
 }
 
-fn splitmix(value: u64) -> u64 {
+pub(crate) fn splitmix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     value ^ (value >> 31)

@@ -186,11 +186,11 @@ impl Spec {
     }
 
     /// Rows of `in_proj_qkv` that are values, and of `in_proj_z`.
-    pub(super) fn value_rows(&self) -> usize {
+    pub(crate) fn value_rows(&self) -> usize {
         self.linear_value_heads * self.linear_value_dim
     }
 
-    pub(super) fn check(&self) -> Result<(), TinyError> {
+    pub(crate) fn check(&self) -> Result<(), TinyError> {
         let sizes = [
             ("hidden_size", self.hidden_size),
             ("layers", self.layers),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 /// Turns in ChatML, of our own making. A file of its own, since it speaks of what this room
 /// does not know.
-pub(super) const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
+pub(crate) const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
 /// Sampling advice as the real repositories give it; the ids are put in by [`Ids::generation`].
 const GENERATION_CONFIG: &str = include_str!("generation_config.json");
 
@@ -41,14 +41,14 @@ const WORDS: &str = "the of and to in is you that it he was for on are as with h
 
 /// The ids that other files have to name.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ids {
-    pub(super) end_of_text: usize,
+pub(crate) struct Ids {
+    pub(crate) end_of_text: usize,
     end_of_turn: usize,
 }
 
 impl Ids {
     /// `generation_config.json`: both ends, and the sampling that the real models advise.
-    pub(super) fn generation(self) -> Value {
+    pub(crate) fn generation(self) -> Value {
         let mut config: Value =
             serde_json::from_str(GENERATION_CONFIG).expect("the file is in the tree and tested");
         config["bos_token_id"] = json!(self.end_of_text);
@@ -59,7 +59,7 @@ impl Ids {
 }
 
 /// `tokenizer.json` for `vocab` rows, which must be [`SMALLEST_VOCAB`] or more.
-pub(super) fn tokenizer(vocab: usize) -> (Value, Ids) {
+pub(crate) fn tokenizer(vocab: usize) -> (Value, Ids) {
     let mut tokens: Vec<String> = alphabet().iter().map(char::to_string).collect();
     let room = vocab - tokens.len() - ADDED.len();
     let merges = merges(room.saturating_sub(PADDING));
@@ -99,7 +99,7 @@ pub(super) fn tokenizer(vocab: usize) -> (Value, Ids) {
 }
 
 /// `tokenizer_config.json`, as far as anybody reads it.
-pub(super) fn tokenizer_config(max_positions: usize) -> Value {
+pub(crate) fn tokenizer_config(max_positions: usize) -> Value {
     json!({
         "add_bos_token": false,
         "add_prefix_space": false,

@@ -1,4 +1,4 @@
-//! The noise itself: every tensor of a tiny model in f32, before any layout touches it.
+//! The noise itself: every tensor of a model, its size and spread, and its values in f32 before any layout touches them.
 
 use super::noise::Noise;
 use super::spec::Spec;
@@ -6,7 +6,7 @@ use crate::config::Mixer;
 
 /// Which prefix a tensor's name gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Trunk,
     Head,
     Mtp,
@@ -15,7 +15,7 @@ pub(super) enum Part {
 
 /// What a tensor is, as far as a layout treats it in a way of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Embedding,
     Head,
     /// Multiplies as `1 + w`.
@@ -45,27 +45,83 @@ pub(super) enum Kind {
     Vision,
 }
 
+/// How the values of a tensor are distributed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fill {
+    Gaussian {
+        mean: f64,
+        spread: f64,
+    },
+    /// `dt_bias` and `A_log`. With these two, what a step forgets lies between a thousandth and
+    /// nine tenths.
+    TimeBias,
+    DecayLog,
+}
+
+impl Fill {
+    fn value(self, noise: &mut Noise) -> f64 {
+        match self {
+            Fill::Gaussian { mean, spread } => mean + spread * noise.gaussian(),
+            Fill::TimeBias => {
+                let step = libm::exp(noise.uniform(libm::log(0.003), libm::log(0.3)));
+                // The inverse of softplus.
+                step + libm::log(-libm::expm1(-step))
+            }
+            Fill::DecayLog => libm::log(noise.uniform(0.3, 8.0)),
+        }
+    }
+}
+
+/// A tensor that was not drawn yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Outline {
+    pub(crate) part: Part,
+    pub(crate) kind: Kind,
+    /// Without the prefix of its part.
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) fill: Fill,
+}
+
+impl Outline {
+    /// The tensor with the values that `seed` gives it.
+    pub(crate) fn draw(self, seed: u64) -> Tensor {
+        let Outline { part, kind, name, shape, fill } = self;
+        let mut noise = Noise::named(seed, &format!("{part:?}/{name}"));
+        let count = shape.iter().product();
+        let values = (0..count).map(|_| fill.value(&mut noise) as f32).collect();
+        Tensor { part, kind, name, shape, values }
+    }
+}
+
 /// One tensor, row-major.
 #[derive(Clone, Debug)]
-pub(super) struct Tensor {
+pub(crate) struct Tensor {
     pub(super) part: Part,
     pub(super) kind: Kind,
     /// Without the prefix of its part.
-    pub(super) name: String,
+    pub(crate) name: String,
     pub(super) shape: Vec<usize>,
     pub(super) values: Vec<f32>,
 }
 
 /// All tensors of `spec`, experts stacked, in the order of the layers.
 pub(super) fn draw(spec: &Spec) -> Vec<Tensor> {
+    let all: Vec<usize> = (0..spec.layers).collect();
+    outline(spec, &all).into_iter().map(|outline| outline.draw(spec.seed)).collect()
+}
+
+/// The tensors of `spec`, of its layers only those in `layers`.
+pub(crate) fn outline(spec: &Spec, layers: &[usize]) -> Vec<Outline> {
     let mut draw = Draw { spec, part: Part::Trunk, tensors: Vec::new() };
     let (hidden, vocab) = (spec.hidden_size, spec.vocab_size);
     // A tied embedding is the output matrix too: it is scaled so that logits spread alike.
     let spread = if spec.tie_word_embeddings { HEAD_GAIN / root(hidden) } else { 1.0 };
     let rows = vec![vocab, hidden];
     draw.gaussian(Kind::Embedding, "embed_tokens.weight".to_owned(), rows, 0.0, spread);
-    for (i, mixer) in spec.mixers().into_iter().enumerate() {
-        draw.layer(i, mixer);
+    let mixers = spec.mixers();
+    for &i in layers {
+        draw.layer(i, mixers[i]);
     }
     draw.norm("norm.weight".to_owned(), hidden, 0.0);
     if !spec.tie_word_embeddings {
@@ -98,25 +154,16 @@ fn root(n: usize) -> f64 {
 struct Draw<'a> {
     spec: &'a Spec,
     part: Part,
-    tensors: Vec<Tensor>,
+    tensors: Vec<Outline>,
 }
 
 impl Draw<'_> {
-    fn filled(
-        &mut self,
-        kind: Kind,
-        name: String,
-        shape: Vec<usize>,
-        mut value: impl FnMut(&mut Noise) -> f64,
-    ) {
-        let mut noise = Noise::named(self.spec.seed, &format!("{:?}/{name}", self.part));
-        let count = shape.iter().product();
-        let values = (0..count).map(|_| value(&mut noise) as f32).collect();
-        self.tensors.push(Tensor { part: self.part, kind, name, shape, values });
+    fn filled(&mut self, kind: Kind, name: String, shape: Vec<usize>, fill: Fill) {
+        self.tensors.push(Outline { part: self.part, kind, name, shape, fill });
     }
 
     fn gaussian(&mut self, kind: Kind, name: String, shape: Vec<usize>, mean: f64, spread: f64) {
-        self.filled(kind, name, shape, |noise| mean + spread * noise.gaussian());
+        self.filled(kind, name, shape, Fill::Gaussian { mean, spread });
     }
 
     /// A matrix whose output has `gain` times the size of its input.
@@ -166,16 +213,8 @@ impl Draw<'_> {
         self.matrix(Kind::Decay, named("in_proj_a.weight"), [heads, hidden], 1.0);
         let shape = vec![channels, 1, spec.conv_kernel];
         self.gaussian(Kind::Conv, named("conv1d.weight"), shape, 0.0, 0.5);
-        // With these two, what a step forgets lies between a thousandth and nine tenths.
-        let (low, high) = (libm::log(0.003), libm::log(0.3));
-        self.filled(Kind::TimeBias, named("dt_bias"), vec![heads], |noise| {
-            let step = libm::exp(noise.uniform(low, high));
-            // The inverse of softplus.
-            step + libm::log(-libm::expm1(-step))
-        });
-        self.filled(Kind::DecayLog, named("A_log"), vec![heads], |noise| {
-            libm::log(noise.uniform(0.3, 8.0))
-        });
+        self.filled(Kind::TimeBias, named("dt_bias"), vec![heads], Fill::TimeBias);
+        self.filled(Kind::DecayLog, named("A_log"), vec![heads], Fill::DecayLog);
         let length = vec![spec.linear_value_dim];
         self.gaussian(Kind::GatedNorm, named("norm.weight"), length, 1.0, 0.2);
         self.matrix(Kind::Matrix, named("out_proj.weight"), [hidden, values], 1.5);

@@ -25,8 +25,9 @@ pub(super) fn bind(config: &Config, catalog: &Catalog) -> Result<Weights, ModelE
     let trunk = binder.trunk;
     let embed = binder.matrix(&format!("{trunk}embed_tokens"), vocab, hidden)?;
     let mut layers = Vec::with_capacity(config.layers());
-    for (i, mixer) in config.mixers.iter().enumerate() {
-        layers.push(binder.layer(&format!("{trunk}layers.{i}."), *mixer)?);
+    // Layers that use the tensors of another are of the same kind, and bound to the same bytes.
+    for (mixer, stored) in config.mixers.iter().zip(&config.layer_alias) {
+        layers.push(binder.layer(&format!("{trunk}layers.{stored}."), *mixer)?);
     }
     let norm = binder.norm(&format!("{trunk}norm"), hidden)?;
     let head = match config.tie_word_embeddings {
@@ -54,7 +55,8 @@ impl<'a> Binder<'a> {
         let trunk = trunk.ok_or_else(|| {
             unknown(catalog, "the embedding", TRUNKS.iter().map(|trunk| embed(trunk)))
         })?;
-        let form = experts::Form::of(catalog, &format!("{trunk}layers.0."))?;
+        let form =
+            experts::Form::of(catalog, &format!("{trunk}layers.{}.", config.layer_alias[0]))?;
         Ok(Binder { config, catalog, trunk, form, used: BTreeSet::new() })
     }
 
