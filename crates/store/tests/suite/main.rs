@@ -8,6 +8,7 @@ mod faults;
 mod layouts;
 mod opening;
 mod policies;
+mod replays;
 mod sequences;
 mod stage;
 mod threads;
