@@ -1,7 +1,15 @@
 //! Who leaves when a slot is needed: policies know keys only, so a trace can replay them.
 
+mod belady;
+mod clock;
+mod kind;
+mod lfu;
 mod lru;
 
+pub use belady::Belady;
+pub use clock::Clock;
+pub use kind::PolicyKind;
+pub use lfu::Lfu;
 pub use lru::Lru;
 
 /// A record of a bank.

@@ -9,6 +9,7 @@ mod guesses;
 mod layouts;
 mod opening;
 mod policies;
+mod replays;
 mod sequences;
 mod stage;
 mod sweeps;
