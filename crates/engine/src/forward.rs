@@ -157,7 +157,13 @@ pub struct Spent {
     pub wait: Duration,
     /// Time in which at least one read was under way.
     pub reading: Duration,
-    /// Wall time.
+    /// Time of mixing the positions: attention and its like.
+    pub mixing: Duration,
+    /// Time of multiplying streamed weights and choosing them, without the waits for them.
+    pub multiplying: Duration,
+    /// Time of making rows of logits.
+    pub answering: Duration,
+    /// Wall time; what the parts above leave of it is everything else.
     pub elapsed: Duration,
 }
 
@@ -171,6 +177,9 @@ impl Spent {
         self.misses += other.misses;
         self.wait += other.wait;
         self.reading += other.reading;
+        self.mixing += other.mixing;
+        self.multiplying += other.multiplying;
+        self.answering += other.answering;
         self.elapsed += other.elapsed;
     }
 }

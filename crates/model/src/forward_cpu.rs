@@ -12,9 +12,11 @@ use crate::moe::Moe;
 use crate::scratch::Scratch;
 use crate::state::{LayerState, Sequence};
 use crate::tap::{Listener, Tap};
+use crate::times::{Times, timed};
 
 /// One pass: the ids of `parts` go through all layers together. Afterwards `scratch.hidden` holds
-/// the residual stream of every row, and the sequences have grown by their rows.
+/// the residual stream of every row, and the sequences have grown by their rows. Returns where the
+/// time went.
 pub(crate) fn walk(
     model: &CpuModel,
     parts: &[Part],
@@ -22,7 +24,8 @@ pub(crate) fn walk(
     scratch: &mut Scratch,
     pass: &Pass<'_>,
     tap: &mut Option<Listener>,
-) -> Result<(), ForwardError> {
+) -> Result<Times, ForwardError> {
+    let mut times = Times::default();
     let (config, cpu) = (&model.config, &model.cpu);
     let rows = parts.last().map_or(0, |part| part.rows.end);
     let width = rows * config.hidden_size;
@@ -41,7 +44,7 @@ pub(crate) fn walk(
 
         // Mix the positions: each sequence by itself, projections of all rows together.
         norm_rows(model, hidden, &layer.input_norm, normed);
-        match &layer.mixer {
+        timed(&mut times.mixing, || match &layer.mixer {
             Mixer::Full(layer) => {
                 let mixer = Attention { cpu, config, weights: &model.weights, layer };
                 mixer.project(rows, normed, full);
@@ -62,7 +65,7 @@ pub(crate) fn walk(
                 }
                 mixer.finish(parts, linear, added);
             }
-        }
+        });
         cpu.kernels().add(hidden, added);
 
         // The experts: announced together, multiplied as they arrive.
@@ -70,7 +73,7 @@ pub(crate) fn walk(
         let (weights, cache, control) = (&model.weights, &model.cache, pass.control);
         let layer = &layer.experts;
         let experts = Moe { cpu, config, weights, cache, layer, index, control };
-        experts.run(rows, normed, moe, added, tap)?;
+        timed(&mut times.experts, || experts.run(rows, normed, moe, added, tap))?;
         cpu.kernels().add(hidden, added);
 
         // A damaged weight shows here and not as a wrong answer.
@@ -80,7 +83,7 @@ pub(crate) fn walk(
         }
     }
     grow(parts, batch);
-    Ok(())
+    Ok(times)
 }
 
 /// The rows of a pass are now part of their sequences.

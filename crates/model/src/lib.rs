@@ -25,6 +25,7 @@ mod socket;
 mod sources;
 mod state;
 mod tap;
+mod times;
 pub mod tiny;
 mod trace;
 mod vectors;

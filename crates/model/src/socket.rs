@@ -13,6 +13,7 @@ use crate::scratch::Scratch;
 use crate::snapshot;
 use crate::state::{Mark, Sequence};
 use crate::tap::{Listener, Tap};
+use crate::times::{Times, timed};
 
 impl Forward for CpuModel {
     type Sequence = Sequence;
@@ -134,11 +135,11 @@ impl Run<'_> {
             let (layers, count) = (self.model.layers.len(), passes.len());
             let pass =
                 Pass { control: self.control, done, passes: count, tokens_done, tokens, layers };
-            walk(self.model, parts, batch, scratch, &pass, tap)?;
-            self.answer(parts, batch, scratch, &mut output, tap);
+            let mut times = walk(self.model, parts, batch, scratch, &pass, tap)?;
+            timed(&mut times.answering, || self.answer(parts, batch, scratch, &mut output, tap));
             let rows = parts.last().map_or(0, |part| part.rows.end);
             tokens_done += rows;
-            share(&self.spent(&before, start.elapsed()), parts, &mut output);
+            share(&self.spent(&before, &times, start.elapsed()), parts, &mut output);
         }
         for step in batch.iter_mut() {
             step.sequence.last_step = step.tokens.len();
@@ -190,8 +191,8 @@ impl Run<'_> {
         }
     }
 
-    /// What the store counted during a pass.
-    fn spent(&self, before: &Counters, elapsed: Duration) -> Spent {
+    /// What the store counted during a pass, and where its time went.
+    fn spent(&self, before: &Counters, times: &Times, elapsed: Duration) -> Spent {
         let spent = self.model.cache.counters() - *before;
         Spent {
             tokens: 0,
@@ -201,6 +202,9 @@ impl Run<'_> {
             misses: spent.misses,
             wait: spent.wait,
             reading: spent.reading,
+            mixing: times.mixing,
+            multiplying: times.experts.saturating_sub(spent.wait),
+            answering: times.answering,
             elapsed,
         }
     }
@@ -226,6 +230,9 @@ fn share(spent: &Spent, parts: &[Part], output: &mut Output) {
             misses: whole(spent.misses),
             wait: time(spent.wait),
             reading: time(spent.reading),
+            mixing: time(spent.mixing),
+            multiplying: time(spent.multiplying),
+            answering: time(spent.answering),
             elapsed: time(spent.elapsed),
         });
         before = after;

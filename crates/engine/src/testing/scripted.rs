@@ -199,6 +199,7 @@ impl ScriptedForward {
             wait: Duration::ZERO,
             reading: Duration::ZERO,
             elapsed: Duration::from_micros(tokens),
+            ..Spent::default()
         };
         output
     }
