@@ -106,6 +106,9 @@ pub(crate) struct RunArgs {
     /// Print what it cost as one line of JSON on stderr, instead of the last line
     #[arg(long, value_name = "FORM")]
     pub(crate) stats: Option<StatsForm>,
+    /// Print where the time of decoding went, one more line before the last
+    #[arg(long)]
+    pub(crate) timing: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]

@@ -2,10 +2,12 @@
 
 mod json;
 mod last_line;
+mod timing;
 
 use engine::Phase;
 pub(crate) use json::json;
 pub(crate) use last_line::last_line;
+pub(crate) use timing::{parts, timing};
 
 /// How a turn was run. The rest of what a report tells is in [`engine::Generated`].
 #[derive(Clone, Debug, PartialEq)]
@@ -36,18 +38,18 @@ impl Conditions {
 
 /// Rates of one phase; `None` where there is nothing to divide by.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Rates {
-    tok_per_s: Option<f64>,
-    read_bytes_per_token: Option<f64>,
-    touched_bytes_per_token: Option<f64>,
+pub(crate) struct Rates {
+    pub(crate) tok_per_s: Option<f64>,
+    pub(crate) read_bytes_per_token: Option<f64>,
+    pub(crate) touched_bytes_per_token: Option<f64>,
     /// 0 to 1.
-    hit_rate: Option<f64>,
+    pub(crate) hit_rate: Option<f64>,
     /// Bytes over the time in which at least one read was under way.
-    read_gb_per_s: Option<f64>,
+    pub(crate) read_gb_per_s: Option<f64>,
 }
 
 impl Rates {
-    fn of(phase: &Phase) -> Self {
+    pub(crate) fn of(phase: &Phase) -> Self {
         let spent = &phase.spent;
         let per_token = |bytes: u64| ratio(bytes as f64, phase.tokens as f64);
         let reading = spent.reading.as_secs_f64();
@@ -62,7 +64,7 @@ impl Rates {
     }
 }
 
-fn ratio(part: f64, whole: f64) -> Option<f64> {
+pub(crate) fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 

@@ -47,6 +47,9 @@ pub(crate) fn run(args: &RunArgs, start: Instant) -> Result<(), Fault> {
         Err(fault) => return Err(fault),
     };
     conditions.peak_rss_bytes = open::peak_rss_bytes();
+    if args.timing {
+        say::note(report::timing(&generated.decode));
+    }
     say::note(match args.stats {
         Some(StatsForm::Json) => report::json(&generated, &conditions).to_string(),
         None => report::last_line(&generated, &conditions),

@@ -36,6 +36,10 @@ fn phase(phase: &Phase) -> Value {
         "touched_bytes_per_token": rates.touched_bytes_per_token,
         "hit_rate": rates.hit_rate,
         "read_gb_per_s": rates.read_gb_per_s,
+        "wait_seconds": phase.spent.wait.as_secs_f64(),
+        "multiplying_seconds": phase.spent.multiplying.as_secs_f64(),
+        "mixing_seconds": phase.spent.mixing.as_secs_f64(),
+        "answering_seconds": phase.spent.answering.as_secs_f64(),
     })
 }
 
@@ -61,7 +65,7 @@ mod tests {
         "logits_hash",
         "stop_reason",
     ];
-    const PHASE_NAMES: [&str; 7] = [
+    const PHASE_NAMES: [&str; 11] = [
         "tokens",
         "seconds",
         "tok_per_s",
@@ -69,6 +73,10 @@ mod tests {
         "touched_bytes_per_token",
         "hit_rate",
         "read_gb_per_s",
+        "wait_seconds",
+        "multiplying_seconds",
+        "mixing_seconds",
+        "answering_seconds",
     ];
 
     #[test]

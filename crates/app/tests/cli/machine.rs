@@ -93,6 +93,10 @@ fn statistics_have_all_names_and_memory_stays_below_the_plan() {
         "touched_bytes_per_token",
         "hit_rate",
         "read_gb_per_s",
+        "wait_seconds",
+        "multiplying_seconds",
+        "mixing_seconds",
+        "answering_seconds",
     ];
     assert_eq!(names(&stats["prompt"]), phase, "names");
     assert_eq!(names(&stats["decode"]), phase, "names");
