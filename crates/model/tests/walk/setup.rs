@@ -66,6 +66,7 @@ pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
         sequences: 1,
         checkpoints: 2,
         readers: 2,
+        io: store::IoMode::Buffered,
     }
 }
 
@@ -91,7 +92,7 @@ pub(crate) fn plan(opened: &Opened, arrangement: &Arrangement) -> Plan {
 
 pub(crate) fn load(dir: &Path, arrangement: &Arrangement) -> CpuModel {
     let opened = Opened::open(dir, None).expect("a good checkpoint");
-    let disk = Arc::new(opened.files().expect("the files are there"));
+    let disk = Arc::new(opened.files(store::IoMode::Buffered).expect("the files are there"));
     load_from(opened, disk, arrangement)
 }
 
