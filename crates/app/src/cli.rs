@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
-pub(crate) use machine::MachineArgs;
+pub(crate) use machine::{IoMode, MachineArgs};
 pub(crate) use synth::{Shape, SynthArgs};
 pub(crate) use values::Text;
 use values::{positive, text_or_file};

@@ -11,13 +11,13 @@ pub(crate) use model::synth;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, ModelError, Opened, Settings, TraceError};
 pub(crate) use store::Plan;
-use store::{Locking, Needs, Refusal, Warning, Wish, memory};
+use store::{IoMode, Locking, Needs, Refusal, Warning, Wish, memory};
 
-use crate::cli::{MachineArgs, ModelArgs};
+use crate::cli::{self, MachineArgs, ModelArgs};
 use crate::fault::Fault;
 use crate::progress::{Progress, Unit};
 use crate::size::{self, PERCENT, Size};
-use crate::{interrupt, language, place};
+use crate::{interrupt, language, place, say};
 
 /// Reads that are under way at the same time: a few more than cores, since readers mostly wait.
 const READERS: usize = 8;
@@ -102,12 +102,26 @@ impl Checkpoint {
             checkpoints: 1,
             readers: READERS,
             look_ahead: false,
+            io: self.io(args.io)?,
         };
         let needs = self.opened.needs(&settings).map_err(Fault::failed)?;
         let wish = Wish { budget_bytes, ctx: args.ctx.or(ctx), chunk: None };
         let plan = Plan::make(&needs, &wish).map_err(|refusal| refused(&refusal))?;
         let cycle_budget_bytes = plan.below_cycle().then(|| cycle_budget_bytes(&needs, &plan));
         Ok(Planned { plan, settings, cycle_budget_bytes })
+    }
+
+    /// How to read: as the command line says, as far as the files can be read so.
+    fn io(&self, wished: cli::IoMode) -> Result<IoMode, Fault> {
+        let wished = match wished {
+            cli::IoMode::Uring => IoMode::Uring,
+            cli::IoMode::Direct => IoMode::Direct,
+            cli::IoMode::Auto | cli::IoMode::Buffered => IoMode::Buffered,
+            cli::IoMode::Mmap => IoMode::Mmap,
+        };
+        let (mode, note) = self.opened.settle_io(wished).map_err(Fault::failed)?;
+        note.iter().for_each(say::note);
+        Ok(mode)
     }
 
     /// Loads what every token needs, with progress on the screen.
@@ -125,6 +139,11 @@ impl Checkpoint {
 impl Planned {
     pub(crate) fn threads(&self) -> usize {
         self.settings.threads
+    }
+
+    /// How experts are read.
+    pub(crate) fn io_mode(&self) -> &'static str {
+        self.settings.io.name()
     }
 
     /// The instructions that multiply.

@@ -15,7 +15,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Fault> {
     let checkpoint = Checkpoint::open(&args.model)?;
     let planned = checkpoint.plan(&args.machine, Texts::Needed, None)?;
     let extents = checkpoint.inspection().record_extents;
-    let io_mode = args.machine.io.name();
+    let io_mode = planned.io_mode();
     let text = if args.json {
         format!("{}\n", json(&planned.plan, extents, io_mode))
     } else {

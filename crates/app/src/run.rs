@@ -180,7 +180,7 @@ fn conditions(args: &RunArgs, checkpoint: &Checkpoint, planned: &Planned) -> Con
         threads: planned.threads(),
         device: args.machine.backend.device(),
         isa: planned.isa(),
-        io_mode: args.machine.io.name(),
+        io_mode: planned.io_mode(),
     }
 }
 

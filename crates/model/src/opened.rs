@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use format::Catalog;
 use kernels::Kernels;
-use store::{Bank, Disk, Files, Needs, Plan};
+use store::{Bank, Disk, Files, IoMode, Needs, Plan};
 
 use crate::config::Config;
 use crate::error::ModelError;
@@ -44,10 +44,12 @@ pub struct Settings {
     pub sequences: usize,
     /// Checkpoints that they keep, all together.
     pub checkpoints: usize,
-    /// Threads that read.
+    /// Reads that are under way at the same time.
     pub readers: usize,
     /// Whether records are read on a guess of the next layer's router, in some of the slots.
     pub look_ahead: bool,
+    /// How files are read: a mode that they can be opened in.
+    pub io: IoMode,
 }
 
 impl Opened {
@@ -94,10 +96,10 @@ impl Opened {
     /// The memory that the model asks for, for `store::Plan::make`.
     ///
     /// # Errors
-    /// When a file is not there any more.
+    /// When a file is not there any more, or cannot be read as the settings say.
     pub fn needs(&self, settings: &Settings) -> Result<Needs, ModelError> {
         let banks = self.banks()?;
-        let align = Files::of(&self.catalog)?.align();
+        let align = self.files(settings.io)?.align();
         let sizes = Sizes::of(&self.config);
         let layers = self.config.full_layers();
         let full = layers.iter().filter(|full| **full).count() as u64;
@@ -138,16 +140,25 @@ impl Opened {
         progress: &dyn Fn(u64, u64),
         cancel: &AtomicBool,
     ) -> Result<CpuModel, ModelError> {
-        let disk: Arc<dyn Disk> = Arc::new(Files::of(&self.catalog)?);
+        let disk: Arc<dyn Disk> = Arc::new(self.files(settings.io)?);
         self.load_from(disk, plan, settings, progress, cancel)
     }
 
     /// The files of the checkpoint, for a disk that stands between them and the model.
     ///
     /// # Errors
+    /// A file that is not there any more, or that cannot be read in this mode.
+    pub fn files(&self, io: IoMode) -> Result<Files, ModelError> {
+        Ok(Files::of(&self.catalog, io)?)
+    }
+
+    /// The mode that the files can be read in, and a line if it is not the one that was wished.
+    ///
+    /// # Errors
     /// A file that is not there any more.
-    pub fn files(&self) -> Result<Files, ModelError> {
-        Ok(Files::of(&self.catalog)?)
+    pub fn settle_io(&self, wished: IoMode) -> Result<(IoMode, Option<String>), ModelError> {
+        let (files, note) = Files::settle(&self.catalog, wished)?;
+        Ok((files.mode(), note))
     }
 
     pub(crate) fn banks(&self) -> Result<Vec<Bank>, ModelError> {

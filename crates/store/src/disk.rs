@@ -1,12 +1,25 @@
 //! Positioned reads from numbered files, as a trait so that tests can make a disk fail.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use crate::{Extent, ShortRead, StoreError};
+use crate::{Extent, StoreError};
+
+mod direct;
+mod files;
+#[cfg(unix)]
+mod mapped;
+mod mode;
+
+pub use files::Files;
+pub use mode::IoMode;
+
+/// How long to wait before a read that failed in passing is tried again: as often as there are
+/// pauses.
+pub(crate) const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 
 /// Numbered files that many threads may read at once.
 pub trait Disk: Send + Sync {
@@ -33,89 +46,6 @@ pub trait Disk: Send + Sync {
     }
 }
 
-/// Files of the real disk, read through the page cache.
-#[derive(Debug)]
-pub struct Files {
-    files: Vec<OpenFile>,
-}
-
-#[derive(Debug)]
-struct OpenFile {
-    path: PathBuf,
-    handle: File,
-    /// When it was opened; a file that shrinks afterwards gives short reads.
-    bytes: u64,
-}
-
-impl Files {
-    /// Opens the files for reading; they are numbered in this order.
-    ///
-    /// # Errors
-    /// [`StoreError::Open`] and [`StoreError::NotAFile`], for the first that cannot be used.
-    pub fn open(paths: &[PathBuf]) -> Result<Files, StoreError> {
-        let files = paths.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
-        Ok(Files { files })
-    }
-
-    /// Opens the files of a catalog, so that its file numbers are those of the disk.
-    ///
-    /// # Errors
-    /// As [`Files::open`].
-    pub fn of(catalog: &format::Catalog) -> Result<Files, StoreError> {
-        let files = catalog.files.iter().map(|file| open(&file.path)).collect::<Result<_, _>>()?;
-        Ok(Files { files })
-    }
-}
-
-fn open(path: &Path) -> Result<OpenFile, StoreError> {
-    let failed = |error| StoreError::Open { path: path.into(), error: Arc::new(error) };
-    let handle = File::open(path).map_err(failed)?;
-    let about = handle.metadata().map_err(failed)?;
-    if !about.is_file() {
-        let found = if about.is_dir() { "a directory" } else { "a device or pipe" };
-        return Err(StoreError::NotAFile { path: path.into(), found });
-    }
-    Ok(OpenFile { path: path.into(), handle, bytes: about.len() })
-}
-
-impl Disk for Files {
-    fn read_at(&self, file: usize, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let handle = &self.files[file].handle;
-        let mut found = 0;
-        while found < into.len() {
-            match read_some(handle, offset + found as u64, &mut into[found..]) {
-                Ok(0) => return Err(ShortRead::error(found)),
-                Ok(bytes) => found += bytes,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn name(&self, file: usize) -> String {
-        self.files[file].path.display().to_string()
-    }
-
-    fn file_bytes(&self, file: usize) -> u64 {
-        self.files[file].bytes
-    }
-
-    fn files(&self) -> usize {
-        self.files.len()
-    }
-}
-
-#[cfg(unix)]
-fn read_some(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, into, offset)
-}
-
-#[cfg(windows)]
-fn read_some(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, into, offset)
-}
-
 /// What is wrong with an extent, before anything is read: no such file, or outside of it.
 pub(crate) fn check(disk: &dyn Disk, extent: &Extent) -> Result<(), StoreError> {
     let Extent { file, offset, bytes } = *extent;
@@ -132,19 +62,41 @@ pub(crate) fn check(disk: &dyn Disk, extent: &Extent) -> Result<(), StoreError> 
     }
 }
 
-/// A read with everything that a message needs; a disk that panics is a disk that fails, for
-/// otherwise a record would stay under way for ever.
+/// Whether the same read may succeed when it is tried again.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    /// What disks report that lost a request; there is no kind for it.
+    const EIO: i32 = 5;
+    let kinds = [ErrorKind::Interrupted, ErrorKind::WouldBlock, ErrorKind::TimedOut];
+    kinds.contains(&error.kind()) || cfg!(unix) && error.raw_os_error() == Some(EIO)
+}
+
+/// A failed read with everything that a message needs.
+pub(crate) fn failed(
+    disk: &dyn Disk,
+    file: usize,
+    offset: u64,
+    wanted: usize,
+    error: io::Error,
+) -> StoreError {
+    StoreError::Read { file: disk.name(file), offset, wanted, error: Arc::new(error) }
+}
+
+/// Reads, again if it failed in passing. A disk that panics is a disk that fails, for otherwise a
+/// record would stay under way for ever.
 pub(crate) fn read(
     disk: &dyn Disk,
     file: usize,
     offset: u64,
     into: &mut [u8],
 ) -> Result<(), StoreError> {
-    let wanted = into.len();
-    catch_unwind(AssertUnwindSafe(|| disk.read_at(file, offset, into)))
-        .unwrap_or_else(|_| Err(io::Error::other("the disk panicked")))
-        .map_err(|error| {
-            let (file, error) = (disk.name(file), Arc::new(error));
-            StoreError::Read { file, offset, wanted, error }
-        })
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let read = catch_unwind(AssertUnwindSafe(|| disk.read_at(file, offset, into)))
+            .unwrap_or_else(|_| Err(io::Error::other("the disk panicked")));
+        match (read, pauses.next()) {
+            (Ok(()), _) => return Ok(()),
+            (Err(error), Some(pause)) if is_passing(&error) => thread::sleep(pause),
+            (Err(error), _) => return Err(failed(disk, file, offset, into.len(), error)),
+        }
+    }
 }

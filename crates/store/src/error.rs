@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::IoMode;
+
 /// What a file, a slot or a reader got wrong. Each prints as one line.
 ///
 /// A failed read is told to everybody who announced the record, so the error can be cloned.
@@ -14,6 +16,10 @@ pub enum StoreError {
 
     #[error("{}: is {found}, accepted are regular files", path.display())]
     NotAFile { path: PathBuf, found: &'static str },
+
+    /// A way to read that the system, or the file system of this file, does not have.
+    #[error("{place}: reading {mode} is refused: {error}")]
+    Mode { place: String, mode: IoMode, error: Arc<io::Error> },
 
     /// A short read says in `error` how many bytes were found.
     #[error("{file}: cannot read {wanted} bytes at offset {offset}: {error}")]

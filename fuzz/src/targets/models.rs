@@ -112,6 +112,7 @@ fn tiny_model() -> Result<CpuModel, Box<dyn std::error::Error>> {
         sequences: 1,
         checkpoints: 0,
         readers: 1,
+        io: store::IoMode::Buffered,
     };
     let opened = Opened::open(dir.path(), None)?;
     let wish = store::Wish { budget_bytes: 1 << 30, ctx: Some(16), chunk: Some(8) };

@@ -47,8 +47,16 @@ pub(crate) enum KvType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 pub(crate) enum IoMode {
+    /// The fastest, as measured once
     Auto,
+    /// Past the page cache, with io_uring
+    Uring,
+    /// Past the page cache, with threads
+    Direct,
+    /// Through the page cache
     Buffered,
+    /// Copied from mapped files
+    Mmap,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,15 +70,6 @@ impl Precision {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
-        }
-    }
-}
-
-impl IoMode {
-    /// How reads are really made.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Auto | Self::Buffered => "buffered",
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::setup::{Arrangement, Budget, FIXTURES, bits, fixture, load_from, step
 /// A model at its floor, where every step reads, over a disk that can be told to fail.
 fn model(name: &str, arrangement: &Arrangement) -> (CpuModel, Arc<FaultyDisk>) {
     let opened = Opened::open(&fixture(name), None).expect("a good checkpoint");
-    let disk = Arc::new(FaultyDisk::over(Arc::new(opened.files().expect("they are there"))));
+    let disk = Arc::new(FaultyDisk::over(Arc::new(
+        opened.files(store::IoMode::Buffered).expect("they are there"),
+    )));
     (load_from(opened, Arc::clone(&disk) as _, arrangement), disk)
 }
 

@@ -76,6 +76,7 @@ pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
         checkpoints: 2,
         readers: 2,
         look_ahead: arrangement.look_ahead,
+        io: store::IoMode::Buffered,
     }
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn plan(opened: &Opened, arrangement: &Arrangement) -> Plan {
 
 pub(crate) fn load(dir: &Path, arrangement: &Arrangement) -> CpuModel {
     let opened = Opened::open(dir, None).expect("a good checkpoint");
-    let disk = Arc::new(opened.files().expect("the files are there"));
+    let disk = Arc::new(opened.files(store::IoMode::Buffered).expect("the files are there"));
     load_from(opened, disk, arrangement)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use store::testing::{Fault, FaultyDisk, MemoryDisk, When};
-use store::{Disk, Files, ShortRead, StoreError};
+use store::{Disk, Files, IoMode, ShortRead, StoreError};
 
 use crate::stage::Stage;
 
@@ -60,13 +60,13 @@ fn files_that_cannot_be_read_are_named() {
     let good = folder.path().join("good");
     std::fs::write(&good, "x").unwrap();
     let missing = folder.path().join("missing");
-    let error = Files::open(&[good.clone(), missing.clone()]).unwrap_err();
+    let error = Files::open(&[good.clone(), missing.clone()], IoMode::Buffered).unwrap_err();
     assert!(matches!(&error, StoreError::Open { path, .. } if *path == missing), "{error:?}");
     let start = format!("{}: cannot be opened: ", missing.display());
     assert!(error.to_string().starts_with(&start), "{error}");
 
     // Windows does not open folders at all.
-    let error = Files::open(&[good, PathBuf::from(folder.path())]).unwrap_err();
+    let error = Files::open(&[good, PathBuf::from(folder.path())], IoMode::Buffered).unwrap_err();
     assert!(error.to_string().starts_with(&folder.path().display().to_string()), "{error}");
     if cfg!(unix) {
         let end = ": is a directory, accepted are regular files";
@@ -86,7 +86,7 @@ fn a_catalog_gives_its_files_in_its_order() {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     let catalog = format::Catalog::open(folder.path()).unwrap();
-    let disk = Files::of(&catalog).unwrap();
+    let disk = Files::of(&catalog, IoMode::Buffered).unwrap();
     for (name, size) in [("b.safetensors", 4), ("a.safetensors", 8)] {
         let tensor = catalog.get(name).unwrap();
         let found = read(&disk, tensor.file, tensor.offset, tensor.bytes as usize).unwrap();

@@ -104,7 +104,7 @@ fn messages_say_where_and_what() {
 fn a_file_that_shrinks_is_a_short_read() {
     let stage = Stage::small();
     let (disks, folder) = stage.every_disk();
-    let files = &disks.iter().find(|(name, _)| name == "files").unwrap().1;
+    let files = &disks.iter().find(|(name, _)| name == "files, buffered").unwrap().1;
     let cache = stage.cache(Arc::clone(files), 2, 1);
     let extent = stage.banks[1].record(2)[0];
     let path = folder.path().join(extent.file.to_string());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use store::testing::{FaultyDisk, MemoryDisk};
 use store::{
-    Bank, Buffer, Cache, Disk, Extent, Files, Hold, HostMemory, Lru, Patience, SlotMemory,
+    Bank, Buffer, Cache, Disk, Extent, Files, Hold, HostMemory, IoMode, Lru, Patience, SlotMemory,
     StoreError,
 };
 
@@ -82,10 +82,16 @@ impl Stage {
         for (path, bytes) in paths.iter().zip(&self.files) {
             std::fs::write(path, bytes).unwrap();
         }
-        let mut disks: Vec<NamedDisk> = vec![
-            ("files".into(), Arc::new(Files::open(&paths).unwrap())),
-            ("faultless".into(), self.faulty_disk()),
-        ];
+        let mut disks: Vec<NamedDisk> = vec![("faultless".into(), self.faulty_disk())];
+        for mode in IoMode::ALL {
+            match Files::open(&paths, mode) {
+                Ok(files) => disks.push((format!("files, {mode}"), Arc::new(files))),
+                Err(StoreError::Mode { .. }) if mode != IoMode::Buffered => {
+                    println!("SKIP {mode}: {} refuses it", folder.path().display());
+                }
+                Err(error) => panic!("{mode}: {error}"),
+            }
+        }
         for align in [1, 512, 4096] {
             let disk = self.memory_disk().with_align(align);
             disks.push((format!("memory, aligned to {align}"), Arc::new(disk)));

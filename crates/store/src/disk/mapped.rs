@@ -1,0 +1,68 @@
+//! A file as memory, to copy from: the system reads what is touched.
+
+#![allow(unsafe_code, reason = "mapping a file and copying from it are calls on raw addresses")]
+
+use std::fs::File;
+use std::io;
+use std::ptr::NonNull;
+
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::ShortRead;
+
+/// A mapping of a whole file, for reading.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    start: NonNull<u8>,
+    /// What was mapped: above 0.
+    bytes: usize,
+}
+
+// SAFETY: a mapping belongs to no thread.
+unsafe impl Send for Mapped {}
+// SAFETY: it is only ever read, by copying.
+unsafe impl Sync for Mapped {}
+
+impl Mapped {
+    /// `None` for an empty file, which cannot be mapped.
+    pub(super) fn of(file: &File, bytes: u64) -> io::Result<Option<Mapped>> {
+        let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let (access, flags) = (ProtFlags::READ, MapFlags::PRIVATE);
+        // SAFETY: the system chooses the address, so no other memory is touched.
+        let start = unsafe { mmap(std::ptr::null_mut(), bytes, access, flags, file, 0) }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Some(Mapped { start, bytes }))
+    }
+
+    /// Fills `into` with what lies at `offset`; `file` is the file that was mapped.
+    ///
+    /// Its length is looked at first, since touching what lies behind the end of a file kills the
+    /// process. A file that is cut while it is being copied still does: that is a risk of mapping.
+    pub(super) fn copy(&self, file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let ends_at = file.metadata()?.len().min(self.bytes as u64);
+        let there = ends_at.saturating_sub(offset).min(into.len() as u64) as usize;
+        if there < into.len() {
+            return Err(ShortRead::error(there));
+        }
+        if !into.is_empty() {
+            // SAFETY: offset + into.len() <= ends_at <= what was mapped, and `into`, borrowed
+            // mutably, is not a part of a mapping that is read only.
+            unsafe {
+                let from = self.start.as_ptr().add(offset as usize);
+                std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: the range is exactly what was mapped, and nothing borrows from it: bytes are
+        // copied out. It fails only for ranges that were never mapped.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
