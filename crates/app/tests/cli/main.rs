@@ -5,6 +5,8 @@ mod answers;
 mod checkpoints;
 #[cfg(feature = "demo")]
 mod interruptions;
+#[cfg(all(feature = "demo", target_os = "linux"))]
+mod limited;
 #[cfg(feature = "demo")]
 mod machine;
 mod program;
