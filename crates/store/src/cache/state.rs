@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::flight::{Flight, Waiter, cut};
+use super::parts::{Part, part_bytes, parts};
 use super::{Counters, RecordView, Shared};
 use crate::{Buffer, Key, Policy, StoreError};
 
@@ -25,11 +26,19 @@ struct Announcement {
     under_way: Vec<Key>,
 }
 
-/// One read: an extent and the piece of its record's slot that it goes to.
+/// One read of a record.
 pub(super) struct Job {
     pub(super) key: Key,
-    pub(super) extent: usize,
-    pub(super) piece: Buffer,
+    /// Its place among the parts of the record.
+    pub(super) place: usize,
+    pub(super) part: Part,
+}
+
+/// What a read that succeeded cost.
+pub(super) struct Landed {
+    pub(super) bytes: usize,
+    /// How often it had failed in passing.
+    pub(super) retries: u64,
 }
 
 pub(super) struct State {
@@ -37,8 +46,8 @@ pub(super) struct State {
     entries: HashMap<Key, Entry>,
     /// Keys of the `Waiting` entries, first come first served.
     waiting: VecDeque<Key>,
-    /// Reads that no reader has begun.
-    jobs: VecDeque<Job>,
+    /// Reads that no reader has begun, and the pieces that they fill.
+    jobs: VecDeque<(Job, Buffer)>,
     policy: Box<dyn Policy>,
     announcements: HashMap<Waiter, Announcement>,
     next_waiter: Waiter,
@@ -115,6 +124,8 @@ impl State {
 
     /// Gives slots to those that wait for one, as far as there are any.
     pub(super) fn begin_reads(&mut self, shared: &Shared) {
+        let mut begun = 0;
+        let part_bytes = self.part_bytes(shared);
         while !self.closed
             && let Some(&key) = self.waiting.front()
             && let Some(slot) = self.find_slot()
@@ -123,16 +134,24 @@ impl State {
             let Some(Entry::Waiting(waiters)) = self.entries.remove(&key) else {
                 unreachable!("only waiting keys are in the queue")
             };
-            let pieces = cut(slot, shared.layouts[key.bank].inner_edges());
+            let parts = parts(shared, key, part_bytes);
+            let pieces = cut(slot, parts.iter().skip(1).map(|part| part.at));
             self.entries.insert(key, Entry::Flying(Flight::new(waiters, pieces.len())));
             self.policy.on_insert(key);
             self.flights += 1;
             self.moves += 1;
-            for (extent, piece) in pieces.into_iter().enumerate() {
-                self.jobs.push_back(Job { key, extent, piece });
-                shared.work.notify_one();
+            begun += pieces.len();
+            for (place, (part, piece)) in parts.into_iter().zip(pieces).enumerate() {
+                self.jobs.push_back((Job { key, place, part }, piece));
             }
         }
+        shared.wake(begun);
+    }
+
+    /// How large the parts are of records that get their slots now.
+    fn part_bytes(&self, shared: &Shared) -> usize {
+        let free = shared.readers.saturating_sub(self.jobs.len() + self.readers_busy);
+        part_bytes(shared, self.waiting.iter().copied(), free)
     }
 
     /// A free slot, or that of a record which nobody holds.
@@ -156,8 +175,8 @@ impl State {
     }
 
     /// The next read, for a reader that now begins it.
-    pub(super) fn next_job(&mut self) -> Option<Job> {
-        let job = self.jobs.pop_front()?;
+    pub(super) fn next_job(&mut self) -> Option<(Job, Buffer)> {
+        let (job, piece) = self.jobs.pop_front()?;
         if let Some(Entry::Flying(flight)) = self.entries.get_mut(&job.key) {
             flight.begun = true;
         }
@@ -165,14 +184,15 @@ impl State {
             self.busy_since = Instant::now();
         }
         self.readers_busy += 1;
-        Some(job)
+        Some((job, piece))
     }
 
     /// A reader is done with a job. The record's slot, or what went wrong, if it was the last.
     pub(super) fn land(
         &mut self,
-        job: Job,
-        read: Result<usize, StoreError>,
+        job: &Job,
+        piece: Buffer,
+        read: Result<Landed, StoreError>,
     ) -> Option<(Buffer, Option<StoreError>)> {
         self.readers_busy -= 1;
         if self.readers_busy == 0 {
@@ -182,10 +202,13 @@ impl State {
             unreachable!("a flight that has begun ends with its last piece")
         };
         match read {
-            Ok(bytes) => self.counters.read_bytes += bytes as u64,
+            Ok(Landed { bytes, retries }) => {
+                self.counters.read_bytes += bytes as u64;
+                self.counters.retries += retries;
+            }
             Err(error) => flight.error = flight.error.take().or(Some(error)),
         }
-        if !flight.land(job.extent, job.piece) {
+        if !flight.land(job.place, piece) {
             return None;
         }
         Some((flight.take_slot()?, flight.error.take()))
@@ -262,10 +285,11 @@ impl State {
             Some(Entry::Waiting(_)) => self.waiting.retain(|&other| other != key),
             Some(Entry::Flying(_)) => {
                 let jobs = std::mem::take(&mut self.jobs);
-                let (called_off, jobs) = jobs.into_iter().partition(|job| job.key == key);
+                let (called_off, jobs) = jobs.into_iter().partition(|(job, _)| job.key == key);
                 self.jobs = jobs;
-                let called_off: VecDeque<Job> = called_off;
-                self.free.extend(called_off.into_iter().map(|job| job.piece).reduce(Buffer::join));
+                let called_off: VecDeque<(Job, Buffer)> = called_off;
+                let pieces = called_off.into_iter().map(|(_, piece)| piece);
+                self.free.extend(pieces.reduce(Buffer::join));
                 self.policy.on_evict(key);
                 self.flights -= 1;
             }
