@@ -5,13 +5,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::disk::check;
-use crate::{Bank, Disk, Key, Layout, Policy, SlotMemory, Stay, StoreError, slot_bytes};
+use crate::{Bank, Disk, Key, Layout, Policy, SlotMemory, Stay, StoreError, Waker, slot_bytes};
 
 mod arrivals;
 mod counters;
 mod flight;
 mod guesses;
 mod hold;
+mod parts;
 mod readers;
 mod state;
 
@@ -62,9 +63,13 @@ struct Shared {
     layouts: Vec<Layout>,
     check: Option<RecordCheck>,
     slots: usize,
+    /// Reads that are under way at the same time.
+    readers: usize,
     state: Mutex<State>,
     /// There are reads to be done, or readers have to stop.
     work: Condvar,
+    /// The same for the one who serves a queue, where the disk has one.
+    waker: Option<Waker>,
     /// Something arrived, failed or began: consumers look again.
     arrived: Condvar,
 }
@@ -74,10 +79,20 @@ impl Shared {
         // Nothing panics in between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Those who read look again: there are so many reads more.
+    fn wake(&self, reads: usize) {
+        match &self.waker {
+            Some(waker) if reads > 0 => waker(),
+            Some(_) => {}
+            None => (0..reads).for_each(|_| self.work.notify_one()),
+        }
+    }
 }
 
 impl Cache {
-    /// `slots` slots that fit a record of any of `banks`, and `readers` threads to fill them.
+    /// `slots` slots that fit a record of any of `banks`. `readers` reads fill them at the same
+    /// time: threads, or one that serves the disk's queue.
     ///
     /// # Errors
     /// When there is no slot or no reader, an extent lies outside of its file, or memory or
@@ -107,24 +122,35 @@ impl Cache {
             return Err(StoreError::SlotMemory { found, found_bytes, slots, slot_bytes });
         }
         let layouts = banks.iter().map(|bank| Layout::new(bank, disk.align())).collect();
+        let queue =
+            disk.queue(readers).map_err(|error| StoreError::Reader { error: Arc::new(error) })?;
         let shared = Arc::new(Shared {
             disk,
             banks,
             layouts,
             check,
             slots,
+            readers,
+            waker: queue.as_ref().map(|queue| queue.waker()),
             state: Mutex::new(State::new(free, policy, Patience::default())),
             work: Condvar::new(),
             arrived: Condvar::new(),
         });
-        let mut cache = Cache { shared, readers: Vec::with_capacity(readers) };
-        for n in 0..readers {
-            let shared = Arc::clone(&cache.shared);
-            let reader = thread::Builder::new()
-                .name(format!("store-reader-{n}"))
-                .spawn(move || readers::work(&shared))
-                .map_err(|error| StoreError::Reader { error: Arc::new(error) })?;
-            cache.readers.push(reader);
+        let mut cache = Cache { shared, readers: Vec::new() };
+        let shared = || Arc::clone(&cache.shared);
+        match queue {
+            Some(queue) => {
+                let shared = shared();
+                let serve = move || readers::serve(&shared, queue, readers);
+                cache.readers.push(start("store-ring".to_owned(), serve)?);
+            }
+            None => {
+                for n in 0..readers {
+                    let shared = shared();
+                    let work = move || readers::work(&shared);
+                    cache.readers.push(start(format!("store-reader-{n}"), work)?);
+                }
+            }
         }
         Ok(cache)
     }
@@ -216,6 +242,11 @@ impl Cache {
     }
 }
 
+fn start(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let started = thread::Builder::new().name(name).spawn(body);
+    started.map_err(|error| StoreError::Reader { error: Arc::new(error) })
+}
+
 impl Drop for Cache {
     /// Reads under way end, others do not begin; consumers that still wait get
     /// [`StoreError::Closed`]. Holds stay good.
@@ -226,6 +257,7 @@ impl Drop for Cache {
             state.hung
         };
         self.shared.work.notify_all();
+        self.shared.wake(1);
         self.shared.arrived.notify_all();
         for reader in self.readers.drain(..) {
             // A reader that the disk does not answer is left behind, with the memory it reads into.

@@ -13,13 +13,17 @@ mod files;
 #[cfg(unix)]
 mod mapped;
 mod mode;
+mod queue;
+#[cfg(target_os = "linux")]
+mod ring;
 
 pub use files::Files;
 pub use mode::IoMode;
+pub use queue::{Done, Order, ReadQueue, Waker};
 
 /// How long to wait before a read that failed in passing is tried again: as often as there are
 /// pauses.
-pub(crate) const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 
 /// Numbered files that many threads may read at once.
 pub trait Disk: Send + Sync {
@@ -44,6 +48,14 @@ pub trait Disk: Send + Sync {
     fn align(&self) -> usize {
         1
     }
+
+    /// A queue for `depth` reads at the same time, if this disk is better read so than by threads.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn queue(&self, _depth: usize) -> io::Result<Option<Box<dyn ReadQueue>>> {
+        Ok(None)
+    }
 }
 
 /// What is wrong with an extent, before anything is read: no such file, or outside of it.
@@ -62,12 +74,14 @@ pub(crate) fn check(disk: &dyn Disk, extent: &Extent) -> Result<(), StoreError> 
     }
 }
 
-/// Whether the same read may succeed when it is tried again.
-pub(crate) fn is_passing(error: &io::Error) -> bool {
+/// How long to wait before a read is tried again that failed so, after as many `retries`; `None`
+/// when that is of no use.
+pub(crate) fn pause(error: &io::Error, retries: u64) -> Option<Duration> {
     /// What disks report that lost a request; there is no kind for it.
     const EIO: i32 = 5;
     let kinds = [ErrorKind::Interrupted, ErrorKind::WouldBlock, ErrorKind::TimedOut];
-    kinds.contains(&error.kind()) || cfg!(unix) && error.raw_os_error() == Some(EIO)
+    let passing = kinds.contains(&error.kind()) || cfg!(unix) && error.raw_os_error() == Some(EIO);
+    PAUSES.get(retries as usize).copied().filter(|_| passing)
 }
 
 /// A failed read with everything that a message needs.
@@ -81,22 +95,24 @@ pub(crate) fn failed(
     StoreError::Read { file: disk.name(file), offset, wanted, error: Arc::new(error) }
 }
 
-/// Reads, again if it failed in passing. A disk that panics is a disk that fails, for otherwise a
+/// Reads, again if it failed in passing; says how often. A disk that panics is a disk that fails, for otherwise a
 /// record would stay under way for ever.
 pub(crate) fn read(
     disk: &dyn Disk,
     file: usize,
     offset: u64,
     into: &mut [u8],
-) -> Result<(), StoreError> {
-    let mut pauses = PAUSES.into_iter();
-    loop {
+) -> Result<u64, StoreError> {
+    for retries in 0.. {
         let read = catch_unwind(AssertUnwindSafe(|| disk.read_at(file, offset, into)))
             .unwrap_or_else(|_| Err(io::Error::other("the disk panicked")));
-        match (read, pauses.next()) {
-            (Ok(()), _) => return Ok(()),
-            (Err(error), Some(pause)) if is_passing(&error) => thread::sleep(pause),
-            (Err(error), _) => return Err(failed(disk, file, offset, into.len(), error)),
+        match read {
+            Ok(()) => return Ok(retries),
+            Err(error) => match pause(&error, retries) {
+                Some(pause) => thread::sleep(pause),
+                None => return Err(failed(disk, file, offset, into.len(), error)),
+            },
         }
     }
+    unreachable!("after some retries there is no pause")
 }

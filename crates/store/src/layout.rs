@@ -70,11 +70,6 @@ impl Layout {
         self.edges[i]
     }
 
-    /// Where all rooms but the first begin.
-    pub(crate) fn inner_edges(&self) -> &[usize] {
-        &self.edges[1..self.edges.len() - 1]
-    }
-
     /// Where the data of `extent`, the `i`-th of its record, lies in the slot.
     pub fn data(&self, i: usize, extent: &Extent) -> Range<usize> {
         let lead = (extent.offset & (self.align as u64 - 1)) as usize;

@@ -23,7 +23,7 @@ mod trunk;
 pub use bank::{Bank, Extent};
 pub use buffer::Buffer;
 pub use cache::{Arrivals, Cache, Counters, Hold, Patience, RecordCheck, RecordView};
-pub use disk::{Disk, Files, IoMode};
+pub use disk::{Disk, Done, Files, IoMode, Order, ReadQueue, Waker};
 pub use error::{ShortRead, StoreError};
 pub use layout::{Layout, slot_bytes};
 pub use plan::{Needs, Plan, Refusal, Warning, Wish};

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use crate::{Disk, ShortRead};
 
+mod queued;
+
+pub use queued::Queued;
+
 /// Files that are vectors.
 #[derive(Clone, Debug)]
 pub struct MemoryDisk {
@@ -74,8 +78,12 @@ pub enum When {
 /// What happens instead of a read, or before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The system reports an error.
+    /// The read fails.
     Error(io::ErrorKind),
+    /// The system reports the error of this number.
+    System(i32),
+    /// The read does not come back before [`FaultyDisk::heal`].
+    Hang,
     /// The file ends after so many bytes.
     Short(usize),
     /// The read takes that much longer.
@@ -100,6 +108,8 @@ struct State {
     /// File, offset and bytes of every read that began.
     log: Vec<(usize, u64, usize)>,
     shut: bool,
+    /// How often the disk was healed.
+    heals: usize,
 }
 
 impl FaultyDisk {
@@ -125,7 +135,18 @@ impl FaultyDisk {
 
     /// No faults from now on.
     pub fn heal(&self) {
-        self.lock().faults.clear();
+        let mut state = self.lock();
+        state.faults.clear();
+        state.heals += 1;
+        self.changed.notify_all();
+    }
+
+    fn hang(&self) {
+        let mut state = self.lock();
+        let heals = state.heals;
+        while state.heals == heals {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Reads that begin from now on do not go on before [`FaultyDisk::open_gate`].
@@ -194,6 +215,8 @@ impl Disk for FaultyDisk {
         for fault in self.begin(file, offset, into.len()) {
             match fault {
                 Fault::Error(kind) => return Err(kind.into()),
+                Fault::System(number) => return Err(io::Error::from_raw_os_error(number)),
+                Fault::Hang => self.hang(),
                 Fault::Short(found) => return Err(ShortRead::error(found.min(into.len()))),
                 Fault::Delay(time) => std::thread::sleep(time),
                 Fault::Garbage(byte) => garbage = Some(byte),

@@ -142,7 +142,7 @@ fn read(
         let stop = cancel.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
         if stop { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).next() }
     };
-    let work = |results: &mpsc::Sender<(Job, Result<(), StoreError>)>| {
+    let work = |results: &mpsc::Sender<(Job, Result<u64, StoreError>)>| {
         while let Some(mut job) = next() {
             let read = disk::read(disk, job.file, job.offset, &mut job.into[..job.bytes]);
             if results.send((job, read)).is_err() {

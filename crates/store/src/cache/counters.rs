@@ -16,6 +16,8 @@ pub struct Counters {
     pub reads: u64,
     /// Records that could not be read or were found bad.
     pub failures: u64,
+    /// Reads that were tried again since they had failed in passing.
+    pub retries: u64,
     /// Bytes that came from disk, what reads were rounded by included.
     pub read_bytes: u64,
     /// Records that left for others.
@@ -40,6 +42,7 @@ impl Sub for Counters {
             joined: self.joined - before.joined,
             reads: self.reads - before.reads,
             failures: self.failures - before.failures,
+            retries: self.retries - before.retries,
             read_bytes: self.read_bytes - before.read_bytes,
             evictions: self.evictions - before.evictions,
             guessed: self.guessed - before.guessed,

@@ -10,7 +10,7 @@ pub(super) type Waiter = u64;
 pub(super) struct Flight {
     /// One entry for each time that it was announced.
     pub(super) waiters: Vec<Waiter>,
-    /// The rooms of the slot; `None` while a reader has one.
+    /// Of the slot, in its order; `None` while a reader has one.
     pieces: Vec<Option<Buffer>>,
     /// Whether a reader has begun: then it is not called off any more.
     pub(super) begun: bool,
@@ -19,15 +19,15 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// All pieces of the slot are out: as many as the record has extents.
+    /// All pieces of the slot are out.
     pub(super) fn new(waiters: Vec<Waiter>, pieces: usize) -> Flight {
         let pieces = std::iter::repeat_with(|| None).take(pieces).collect();
         Flight { waiters, pieces, begun: false, error: None }
     }
 
     /// A piece is back. Whether all are.
-    pub(super) fn land(&mut self, extent: usize, piece: Buffer) -> bool {
-        self.pieces[extent] = Some(piece);
+    pub(super) fn land(&mut self, place: usize, piece: Buffer) -> bool {
+        self.pieces[place] = Some(piece);
         self.pieces.iter().all(Option::is_some)
     }
 
@@ -37,12 +37,12 @@ impl Flight {
     }
 }
 
-/// The pieces of `slot`, cut where its rooms begin (`edges`: the first is 0, the last is the end
-/// of the last room). The last piece takes what is left.
-pub(super) fn cut(slot: Buffer, inner_edges: &[usize]) -> Vec<Buffer> {
-    let mut pieces = Vec::with_capacity(inner_edges.len() + 1);
+/// The pieces of `slot`, which begin at 0 and at each of `inner_edges`. The last one takes what is
+/// left.
+pub(super) fn cut(slot: Buffer, inner_edges: impl Iterator<Item = usize>) -> Vec<Buffer> {
+    let mut pieces = Vec::new();
     let (mut rest, mut at) = (slot, 0);
-    for &edge in inner_edges {
+    for edge in inner_edges {
         let (piece, after) = rest.split_at(edge - at);
         pieces.push(piece);
         (rest, at) = (after, edge);

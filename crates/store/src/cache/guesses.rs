@@ -24,7 +24,7 @@ pub(super) struct Guesses {
     /// Read, and not asked for yet.
     resident: Vec<Key>,
     /// Reads that no reader has begun; those of announced records go before them.
-    pub(super) jobs: VecDeque<Job>,
+    pub(super) jobs: VecDeque<(Job, Buffer)>,
 }
 
 impl Guesses {
@@ -71,7 +71,9 @@ impl State {
     }
 
     /// Gives slots of the reserve to guesses, as long as no announced record waits for one.
-    pub(super) fn begin_guesses(&mut self, shared: &Shared) {
+    /// How many reads that makes.
+    pub(super) fn begin_guesses(&mut self, shared: &Shared, part_bytes: usize) -> usize {
+        let mut begun = 0;
         while self.waiting_is_empty()
             && !self.is_closed()
             && self.guesses.used() < self.guesses.reserve
@@ -82,13 +84,15 @@ impl State {
             }
             let Some(slot) = self.find_guess_slot() else {
                 self.guesses.pending.push_front(key);
-                return;
+                break;
             };
             self.counters.guessed += 1;
             self.guesses.flying.insert(key, false);
-            let jobs = self.depart(shared, key, slot, Vec::new());
+            let jobs = self.depart(shared, key, slot, Vec::new(), part_bytes);
+            begun += jobs.len();
             self.guesses.jobs.extend(jobs);
         }
+        begun
     }
 
     /// A free slot, or what the announced records took beyond their share when they adopted guesses.
@@ -138,7 +142,7 @@ impl State {
                 self.entries.remove(&key);
                 self.flights -= 1;
                 let jobs = take_jobs(&mut self.guesses.jobs, key);
-                self.free.extend(jobs.into_iter().map(|job| job.piece).reduce(Buffer::join));
+                self.free.extend(jobs.into_iter().map(|(_, piece)| piece).reduce(Buffer::join));
             }
         }
     }

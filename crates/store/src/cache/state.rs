@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::flight::{Flight, Waiter, cut};
 use super::guesses::Guesses;
+use super::parts::{Part, part_bytes, parts};
 use super::{Counters, Patience, RecordView, Shared};
 use crate::{Buffer, Key, Policy, Stay, StoreError};
 
@@ -42,11 +43,19 @@ struct Announcement {
     under_way: Vec<Key>,
 }
 
-/// One read: an extent and the piece of its record's slot that it goes to.
+/// One read of a record.
 pub(super) struct Job {
     pub(super) key: Key,
-    pub(super) extent: usize,
-    pub(super) piece: Buffer,
+    /// Its place among the parts of the record.
+    pub(super) place: usize,
+    pub(super) part: Part,
+}
+
+/// What a read that succeeded cost.
+pub(super) struct Landed {
+    pub(super) bytes: usize,
+    /// How often it had failed in passing.
+    pub(super) retries: u64,
 }
 
 pub(super) struct State {
@@ -54,8 +63,8 @@ pub(super) struct State {
     pub(super) entries: HashMap<Key, Entry>,
     /// Keys of the `Waiting` entries, first come first served.
     waiting: VecDeque<Key>,
-    /// Reads that no reader has begun.
-    pub(super) jobs: VecDeque<Job>,
+    /// Reads that no reader has begun, and the pieces that they fill.
+    pub(super) jobs: VecDeque<(Job, Buffer)>,
     policy: Box<dyn Policy>,
     /// Entries that the policy knows: those that were announced and have a slot.
     pub(super) tracked: usize,
@@ -166,6 +175,8 @@ impl State {
 
     /// Gives slots to those that wait for one, as far as there are any.
     pub(super) fn begin_reads(&mut self, shared: &Shared) {
+        let mut begun = 0;
+        let part_bytes = self.part_bytes(shared);
         while !self.closed
             && let Some(&key) = self.waiting.front()
             && let Some(slot) = self.find_slot(key)
@@ -176,10 +187,12 @@ impl State {
                 unreachable!("only waiting keys are in the queue")
             };
             self.track(key, stay);
-            let jobs = self.depart(shared, key, slot, waiters);
+            let jobs = self.depart(shared, key, slot, waiters, part_bytes);
+            begun += jobs.len();
             self.jobs.extend(jobs);
         }
-        self.begin_guesses(shared);
+        begun += self.begin_guesses(shared, part_bytes);
+        shared.wake(begun);
     }
 
     /// A record with a slot begins to fly. Its reads, for one of the queues.
@@ -189,17 +202,18 @@ impl State {
         key: Key,
         slot: Buffer,
         waiters: Vec<Waiter>,
-    ) -> Vec<Job> {
-        let pieces = cut(slot, shared.layouts[key.bank].inner_edges());
+        part_bytes: usize,
+    ) -> Vec<(Job, Buffer)> {
+        let parts = parts(shared, key, part_bytes);
+        let pieces = cut(slot, parts.iter().skip(1).map(|part| part.at));
         self.entries.insert(key, Entry::Flying(Flight::new(waiters, pieces.len())));
         if self.flights == 0 {
             self.landed = Instant::now();
         }
         self.flights += 1;
         self.moves += 1;
-        pieces.iter().for_each(|_| shared.work.notify_one());
-        let job = |(extent, piece)| Job { key, extent, piece };
-        pieces.into_iter().enumerate().map(job).collect()
+        let places = parts.into_iter().zip(pieces).enumerate();
+        places.map(|(place, (part, piece))| (Job { key, place, part }, piece)).collect()
     }
 
     /// The policy hears of a record that has a slot and was announced.
@@ -209,6 +223,12 @@ impl State {
         if stay == Stay::First {
             self.passing.insert(key);
         }
+    }
+
+    /// How large the parts are of records that get their slots now.
+    fn part_bytes(&self, shared: &Shared) -> usize {
+        let free = shared.readers.saturating_sub(self.jobs.len() + self.readers_busy);
+        part_bytes(shared, self.waiting.iter().copied(), free)
     }
 
     fn untrack(&mut self, key: Key) {
@@ -261,8 +281,9 @@ impl State {
     }
 
     /// The next read, for a reader that now begins it.
-    pub(super) fn next_job(&mut self) -> Option<Job> {
-        let job = self.jobs.pop_front().or_else(|| self.guesses.jobs.pop_front())?;
+    pub(super) fn next_job(&mut self) -> Option<(Job, Buffer)> {
+        let next = self.jobs.pop_front().or_else(|| self.guesses.jobs.pop_front());
+        let (job, piece) = next?;
         if let Some(Entry::Flying(flight)) = self.entries.get_mut(&job.key) {
             flight.begun = true;
         }
@@ -270,14 +291,15 @@ impl State {
             self.busy_since = Instant::now();
         }
         self.readers_busy += 1;
-        Some(job)
+        Some((job, piece))
     }
 
     /// A reader is done with a job. The record's slot, or what went wrong, if it was the last.
     pub(super) fn land(
         &mut self,
-        job: Job,
-        read: Result<usize, StoreError>,
+        job: &Job,
+        piece: Buffer,
+        read: Result<Landed, StoreError>,
     ) -> Option<(Buffer, Option<StoreError>)> {
         self.readers_busy -= 1;
         self.landed = Instant::now();
@@ -289,10 +311,13 @@ impl State {
             unreachable!("a flight that has begun ends with its last piece")
         };
         match read {
-            Ok(bytes) => self.counters.read_bytes += bytes as u64,
+            Ok(Landed { bytes, retries }) => {
+                self.counters.read_bytes += bytes as u64;
+                self.counters.retries += retries;
+            }
             Err(error) => flight.error = flight.error.take().or(Some(error)),
         }
-        if !flight.land(job.extent, job.piece) {
+        if !flight.land(job.place, piece) {
             return None;
         }
         Some((flight.take_slot()?, flight.error.take()))
@@ -376,7 +401,7 @@ impl State {
         match self.entries.remove(&key) {
             Some(Entry::Waiting(..)) => self.waiting.retain(|&other| other != key),
             Some(Entry::Flying(_)) => {
-                let pieces = take_jobs(&mut self.jobs, key).into_iter().map(|job| job.piece);
+                let pieces = take_jobs(&mut self.jobs, key).into_iter().map(|(_, piece)| piece);
                 self.free.extend(pieces.reduce(Buffer::join));
                 self.untrack(key);
                 self.flights -= 1;
@@ -458,8 +483,8 @@ impl State {
 }
 
 /// Takes a record's reads out of a queue, in their order.
-pub(super) fn take_jobs(queue: &mut VecDeque<Job>, key: Key) -> VecDeque<Job> {
-    let (taken, left) = std::mem::take(queue).into_iter().partition(|job| job.key == key);
+pub(super) fn take_jobs(queue: &mut VecDeque<(Job, Buffer)>, key: Key) -> VecDeque<(Job, Buffer)> {
+    let (taken, left) = std::mem::take(queue).into_iter().partition(|(job, _)| job.key == key);
     *queue = left;
     taken
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Disk, direct};
+use super::{Disk, ReadQueue, direct};
 use crate::{IoMode, ShortRead, StoreError};
 
 /// Files of the real disk.
@@ -82,6 +82,14 @@ impl Files {
             let (file, align) = open(path, mode)?;
             files.align = files.align.max(align);
             files.files.push(file);
+        }
+        if mode == IoMode::Uring {
+            // Containers often forbid what the kernel has.
+            ring(&files, 1).map_err(|error| StoreError::Mode {
+                place: "io_uring".to_owned(),
+                mode,
+                error: Arc::new(error),
+            })?;
         }
         Ok(files)
     }
@@ -163,6 +171,24 @@ impl Disk for Files {
     fn align(&self) -> usize {
         self.align
     }
+
+    fn queue(&self, depth: usize) -> io::Result<Option<Box<dyn ReadQueue>>> {
+        if self.mode != IoMode::Uring {
+            return Ok(None);
+        }
+        ring(self, depth).map(|queue| Some(queue))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn ring(files: &Files, depth: usize) -> io::Result<Box<dyn ReadQueue>> {
+    let handles = files.files.iter().map(|file| file.direct.as_ref().unwrap_or(&file.handle));
+    Ok(Box::new(super::ring::Ring::new(handles, depth, files.align)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ring(_files: &Files, _depth: usize) -> io::Result<Box<dyn ReadQueue>> {
+    Err(io::Error::new(ErrorKind::Unsupported, "not to be had on this system"))
 }
 
 /// Reads until `into` is full. A read that ends inside of a block of `align` bytes has met the end

@@ -8,7 +8,7 @@ use std::time::Duration;
 use store::testing::{Fault, FaultyDisk, When};
 use store::{Cache, Disk, HostMemory, Key, Lru, RecordCheck, RecordView, StoreError};
 
-use crate::stage::{PATIENCE, Stage, check_all_slots, drain};
+use crate::stage::{KINDS, PATIENCE, Stage, check_all_slots, drain};
 
 /// What a session does, again and again: bank and records.
 const SCRIPT: [(usize, &[usize]); 4] = [(0, &[0, 1]), (1, &[3, 0, 1, 2]), (0, &[2, 0]), (1, &[1])];
@@ -25,32 +25,34 @@ fn reads_of_script(stage: &Stage, slots: usize, readers: usize) -> usize {
 
 #[test]
 fn a_failure_at_any_read_is_one_error_and_nothing_else() {
-    let stage = Stage::small();
-    let faults = [Fault::Error(ErrorKind::InvalidData), Fault::Short(0), Fault::Panic];
-    for (slots, readers) in [(1, 1), (2, 1), (3, 2), (6, 8)] {
-        for n in 0..reads_of_script(&stage, slots, readers) {
-            for fault in faults {
-                let disk = stage.faulty_disk();
-                let cache = stage.cache(disk.clone(), slots, readers);
-                disk.once(When::Nth(n), fault);
-                let mut errors = Vec::new();
-                for (bank, records) in SCRIPT {
-                    errors.extend(drain(&stage, cache.announce(bank, records)).err());
-                    // Whoever asks again gets it.
-                    if !errors.is_empty() {
-                        drain(&stage, cache.announce(bank, records)).unwrap();
+    for kind in KINDS {
+        let stage = Stage::small().read_by(kind);
+        let faults = [Fault::Error(ErrorKind::InvalidData), Fault::Short(0), Fault::Panic];
+        for (slots, readers) in [(1, 1), (2, 1), (3, 2), (6, 8)] {
+            for n in 0..reads_of_script(&stage, slots, readers) {
+                for fault in faults {
+                    let disk = stage.faulty_disk();
+                    let cache = stage.cache(disk.clone(), slots, readers);
+                    disk.once(When::Nth(n), fault);
+                    let mut errors = Vec::new();
+                    for (bank, records) in SCRIPT {
+                        errors.extend(drain(&stage, cache.announce(bank, records)).err());
+                        // Whoever asks again gets it.
+                        if !errors.is_empty() {
+                            drain(&stage, cache.announce(bank, records)).unwrap();
+                        }
                     }
+                    let told = format!("read {n}, {fault:?}, {slots} slots, {readers} readers");
+                    assert!(errors.len() <= 1, "{told}: {errors:?}");
+                    let failures = cache.counters().failures;
+                    // A read whose consumer was done already fails for nobody.
+                    assert_eq!(failures, 1, "{told}");
+                    let [StoreError::Read { wanted, .. }] = errors[..] else {
+                        panic!("{told}: {errors:?}")
+                    };
+                    assert!([100, 33, 1, 700].contains(&wanted), "{told}: {wanted} bytes");
+                    check_all_slots(&stage, &cache);
                 }
-                let told = format!("read {n}, {fault:?}, {slots} slots, {readers} readers");
-                assert!(errors.len() <= 1, "{told}: {errors:?}");
-                let failures = cache.counters().failures;
-                // A read whose consumer was done already fails for nobody.
-                assert_eq!(failures, 1, "{told}");
-                let [StoreError::Read { wanted, .. }] = errors[..] else {
-                    panic!("{told}: {errors:?}")
-                };
-                assert!([100, 33, 1, 700].contains(&wanted), "{told}: {wanted} bytes");
-                check_all_slots(&stage, &cache);
             }
         }
     }
@@ -102,67 +104,73 @@ fn messages_say_where_and_what() {
 
 #[test]
 fn a_file_that_shrinks_is_a_short_read() {
-    let stage = Stage::small();
-    let (disks, folder) = stage.every_disk();
-    let files = &disks.iter().find(|(name, _)| name == "files, buffered").unwrap().1;
-    let cache = stage.cache(Arc::clone(files), 2, 1);
-    let extent = stage.banks[1].record(2)[0];
-    let path = folder.path().join(extent.file.to_string());
-    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.set_len(extent.offset + 5).unwrap();
-    let error = drain(&stage, cache.announce(1, &[2])).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "{}: cannot read 700 bytes at offset {}: found 5 bytes, the file ends there",
-            path.display(),
-            extent.offset
-        )
-    );
+    for kind in KINDS {
+        let stage = Stage::small().read_by(kind);
+        let (disks, folder) = stage.every_disk();
+        let files = &disks.iter().find(|(name, _)| name == "files, buffered").unwrap().1;
+        let cache = stage.cache(Arc::clone(files), 2, 1);
+        let extent = stage.banks[1].record(2)[0];
+        let path = folder.path().join(extent.file.to_string());
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(extent.offset + 5).unwrap();
+        let error = drain(&stage, cache.announce(1, &[2])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{}: cannot read 700 bytes at offset {}: found 5 bytes, the file ends there",
+                path.display(),
+                extent.offset
+            )
+        );
+    }
 }
 
 #[test]
 fn an_error_ends_its_announcement_and_what_it_had_begun() {
-    let stage = Stage::new(&[(20, &[50])]);
-    let disk = stage.faulty_disk();
-    let cache = stage.cache(disk.clone(), 10, 2);
-    disk.always(When::Always, Fault::Delay(Duration::from_millis(1)));
-    disk.once(When::Nth(1), Fault::Error(ErrorKind::Other));
-    let mut arrivals = cache.announce(0, &(0..20).collect::<Vec<_>>());
-    let mut good = 0;
-    let error = loop {
-        match arrivals.next().unwrap() {
-            Ok(hold) => stage.check(&hold),
-            Err(error) => break error,
-        }
-        good += 1;
-    };
-    assert!(good < 19, "{good} records came before {error}");
-    let begun = disk.reads();
-    let counters = cache.counters();
-    assert_eq!(counters.reads + counters.failures, begun as u64, "what had begun has ended");
-    assert!(arrivals.next().is_none() && arrivals.left() == 0, "an error is the end");
-    thread::sleep(PATIENCE / 10);
-    assert_eq!(disk.reads(), begun, "nothing begins after the error");
-    disk.heal();
-    check_all_slots(&stage, &cache);
+    for kind in KINDS {
+        let stage = Stage::new(&[(20, &[50])]).read_by(kind);
+        let disk = stage.faulty_disk();
+        let cache = stage.cache(disk.clone(), 10, 2);
+        disk.always(When::Always, Fault::Delay(Duration::from_millis(1)));
+        disk.once(When::Nth(1), Fault::Error(ErrorKind::Other));
+        let mut arrivals = cache.announce(0, &(0..20).collect::<Vec<_>>());
+        let mut good = 0;
+        let error = loop {
+            match arrivals.next().unwrap() {
+                Ok(hold) => stage.check(&hold),
+                Err(error) => break error,
+            }
+            good += 1;
+        };
+        assert!(good < 19, "{good} records came before {error}");
+        let begun = disk.reads();
+        let counters = cache.counters();
+        assert_eq!(counters.reads + counters.failures, begun as u64, "what had begun has ended");
+        assert!(arrivals.next().is_none() && arrivals.left() == 0, "an error is the end");
+        thread::sleep(PATIENCE / 10);
+        assert_eq!(disk.reads(), begun, "nothing begins after the error");
+        disk.heal();
+        check_all_slots(&stage, &cache);
+    }
 }
 
 #[test]
 fn everybody_who_waits_for_a_record_hears_that_it_failed() {
-    let stage = Stage::small();
-    let disk = stage.faulty_disk();
-    let cache = stage.cache(disk.clone(), 2, 1);
-    disk.shut_gate();
-    disk.once(When::Always, Fault::Error(ErrorKind::Other));
-    let both = [cache.announce(1, &[0, 0]), cache.announce(1, &[0])];
-    disk.open_gate();
-    for mut arrivals in both {
-        let item = arrivals.next();
-        assert!(matches!(item, Some(Err(StoreError::Read { .. }))), "{item:?}");
-        assert!(arrivals.next().is_none(), "an error is the end");
+    for kind in KINDS {
+        let stage = Stage::small().read_by(kind);
+        let disk = stage.faulty_disk();
+        let cache = stage.cache(disk.clone(), 2, 1);
+        disk.shut_gate();
+        disk.once(When::Always, Fault::Error(ErrorKind::Other));
+        let both = [cache.announce(1, &[0, 0]), cache.announce(1, &[0])];
+        disk.open_gate();
+        for mut arrivals in both {
+            let item = arrivals.next();
+            assert!(matches!(item, Some(Err(StoreError::Read { .. }))), "{item:?}");
+            assert!(arrivals.next().is_none(), "an error is the end");
+        }
+        assert_eq!((disk.reads(), cache.counters().failures), (1, 1));
+        assert_eq!(drain(&stage, cache.announce(1, &[0])).unwrap(), [0], "it is tried again");
+        assert_eq!(disk.file_bytes(0), stage.files[0].len() as u64, "the disk shows its files");
     }
-    assert_eq!((disk.reads(), cache.counters().failures), (1, 1));
-    assert_eq!(drain(&stage, cache.announce(1, &[0])).unwrap(), [0], "it is tried again");
-    assert_eq!(disk.file_bytes(0), stage.files[0].len() as u64, "the disk shows its files");
 }

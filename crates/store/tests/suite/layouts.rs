@@ -5,7 +5,7 @@ use std::sync::Arc;
 use store::testing::MemoryDisk;
 use store::{Bank, Cache, Extent, HostMemory, Layout, Lru, slot_bytes};
 
-use crate::stage::{Rng, Stage, drain};
+use crate::stage::{Kind, Rng, Stage, drain};
 
 fn bank(offset: u64, lengths: &[usize]) -> Bank {
     let extents = lengths.iter().map(|&bytes| Extent { file: 0, offset, bytes }).collect();
@@ -62,8 +62,8 @@ fn every_offset_gives_its_bytes_at_every_alignment() {
             offsets.extend([0, 1, 511, 512, 513, 4095, 4096, 4097, last - 1, last]);
             let extents: Vec<Extent> =
                 offsets.iter().map(|&at| Extent { file: 0, offset: at as u64, bytes }).collect();
-            let stage =
-                Stage { files: vec![file.clone()], banks: vec![Bank::new(2, extents).unwrap()] };
+            let banks = vec![Bank::new(2, extents).unwrap()];
+            let stage = Stage { kind: Kind::Pool, files: vec![file.clone()], banks };
             let disk = Arc::new(MemoryDisk::new(stage.files.clone()).with_align(align));
             let banks = stage.banks.clone();
             let cache =

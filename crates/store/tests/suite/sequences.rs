@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use store::{Counters, Hold};
 
-use crate::stage::{Rng, Stage, check_all_slots, keep};
+use crate::stage::{KINDS, Rng, Stage, check_all_slots, keep};
 
 type Record = (usize, usize);
 
@@ -94,10 +94,12 @@ fn run(stage: &Stage, slots: usize, readers: usize, seed: u64) {
 
 #[test]
 fn the_cache_does_what_the_model_does() {
-    let stage = Stage::new(&[(6, &[40, 3]), (5, &[64, 65, 1]), (2, &[300])]);
-    for slots in 1..=12 {
-        for readers in [1, 2, 8] {
-            run(&stage, slots, readers, (slots * 10 + readers) as u64);
+    for kind in KINDS {
+        let stage = Stage::new(&[(6, &[40, 3]), (5, &[64, 65, 1]), (2, &[300])]).read_by(kind);
+        for slots in 1..=12 {
+            for readers in [1, 2, 8] {
+                run(&stage, slots, readers, (slots * 10 + readers) as u64);
+            }
         }
     }
 }

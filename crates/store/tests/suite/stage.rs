@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::testing::{FaultyDisk, MemoryDisk};
+use store::testing::{FaultyDisk, MemoryDisk, Queued};
 use store::{
     Bank, Buffer, Cache, Disk, Extent, Files, Hold, HostMemory, IoMode, Lru, Patience, SlotMemory,
     StoreError,
@@ -20,8 +20,20 @@ pub(crate) fn patient(slot: Duration) -> Patience {
 /// A disk and what a failing test calls it.
 pub(crate) type NamedDisk = (String, Arc<dyn Disk>);
 
+/// Who reads for a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A pool of threads.
+    Pool,
+    /// One thread that serves a queue.
+    Queue,
+}
+
+pub(crate) const KINDS: [Kind; 2] = [Kind::Pool, Kind::Queue];
+
 /// Two files and the banks whose extents lie scattered in them, at odd offsets.
 pub(crate) struct Stage {
+    pub(crate) kind: Kind,
     pub(crate) files: Vec<Vec<u8>>,
     pub(crate) banks: Vec<Bank>,
 }
@@ -53,7 +65,14 @@ impl Stage {
             let end = extent.offset as usize + extent.bytes;
             file.resize_with(file.len().max(end), || rng.below(256) as u8);
         }
-        Stage { files, banks }
+        Stage { kind: Kind::Pool, files, banks }
+    }
+
+    /// The same files, whose caches read by these means.
+    pub(crate) fn read_by(self, kind: Kind) -> Stage {
+        // Shown where a test fails.
+        println!("reading by {kind:?}");
+        Stage { kind, ..self }
     }
 
     /// Three records of three extents, four of one.
@@ -101,6 +120,10 @@ impl Stage {
 
     pub(crate) fn cache(&self, disk: Arc<dyn Disk>, slots: usize, readers: usize) -> Cache {
         let policy = Box::new(Lru::new());
+        let disk = match self.kind {
+            Kind::Pool => disk,
+            Kind::Queue => Arc::new(Queued::over(disk)),
+        };
         Cache::new(disk, self.banks.clone(), &HostMemory, slots, policy, readers, None)
             .unwrap()
             .with_patience(patient(PATIENCE))
