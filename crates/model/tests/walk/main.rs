@@ -9,5 +9,6 @@ mod reference;
 mod same_bytes;
 mod setup;
 mod snapshots;
+mod synthetic;
 mod tiny_layouts;
 mod traces;
