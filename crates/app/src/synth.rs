@@ -45,7 +45,9 @@ fn order(args: &SynthArgs) -> Order {
 fn fault(error: SynthError) -> Fault {
     match error {
         SynthError::Cancelled => Fault::Interrupted,
-        SynthError::Order { .. } | SynthError::Spec(_) => Fault::command_line(error),
+        SynthError::Order { .. } | SynthError::Spec(_) | SynthError::Model(_) => {
+            Fault::command_line(error)
+        }
         SynthError::Full { path, needed_bytes, free_bytes } => Fault::refused(format!(
             "{}: {} are needed, {} are free; accepted: another disk for --out, or fewer \
              --distinct-layers",

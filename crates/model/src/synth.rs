@@ -24,6 +24,7 @@ pub use error::SynthError;
 pub use like::Like;
 pub use space::refuse_full;
 
+use crate::config::Config;
 use crate::tiny::config::config;
 use crate::tiny::encode::module;
 use crate::tiny::tokenizer::{CHAT_TEMPLATE, Ids, tokenizer, tokenizer_config};
@@ -143,7 +144,10 @@ pub fn write(
     let layers = stored::distinct(&alias);
     let tensors = content::tensors(order, &layers);
     let (tokenizer, ids) = tokenizer(order.spec.vocab_size);
-    let config = pretty(&whole_config(order, &alias, &layers, ids));
+    let config = whole_config(order, &alias, &layers, ids);
+    // What could not be opened afterwards is not written.
+    Config::read(&config, &dir.join(CONFIG))?;
+    let config = pretty(&config);
     let shards = shards::cut(tensors, order.shard_bytes);
 
     fs::create_dir_all(dir).map_err(|error| SynthError::Write { path: dir.into(), error })?;

@@ -12,5 +12,6 @@ mod machine;
 mod program;
 #[cfg(feature = "demo")]
 mod refusals;
+mod synthetic;
 #[cfg(not(feature = "demo"))]
 mod without_demo;

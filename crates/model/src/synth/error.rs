@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::error::ModelError;
 use crate::tiny::TinyError;
 
 /// A refusal or a failure of [`super::write`]. Each prints as one line.
@@ -11,6 +12,10 @@ pub enum SynthError {
     /// Dimensions that no model can have.
     #[error(transparent)]
     Spec(#[from] TinyError),
+
+    /// Dimensions that are not run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 
     /// An order that cannot be written.
     #[error("synthetic model: {field}: found {found}, accepted: {accepted}")]

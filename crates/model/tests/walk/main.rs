@@ -10,5 +10,6 @@ mod routes;
 mod same_bytes;
 mod setup;
 mod snapshots;
+mod synthetic;
 mod tiny_layouts;
 mod traces;

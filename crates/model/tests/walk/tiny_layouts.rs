@@ -1,5 +1,7 @@
 //! Models of other shapes in every layout: near the naive twin, and what must be one model gives one answer.
 
+use std::path::Path;
+
 use engine::{Forward, Want};
 use kernels::tolerances;
 use model::tiny::{self, Float, Form, Layout, Spec};
@@ -15,13 +17,18 @@ fn ids(count: usize) -> Vec<u32> {
 fn check(name: &str, spec: &Spec, form: impl Into<Form>) -> Vec<f32> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     tiny::write(dir.path(), spec, form).unwrap_or_else(|error| panic!("{name}: {error}"));
+    check_written(name, dir.path())
+}
+
+/// As [`check`], for a checkpoint that was written.
+pub(crate) fn check_written(name: &str, dir: &Path) -> Vec<f32> {
     let ids = ids(30);
-    let mut model = load(dir.path(), &Arrangement::default());
+    let mut model = load(dir, &Arrangement::default());
     let mut sequence = model.sequence(ids.len()).expect("there is room");
     let wanted = step(&mut model, &mut sequence, &ids, Want::All).expect("it runs").logits;
     let spread = wanted.iter().fold(0.0_f32, |worst, logit| worst.max(logit.abs()));
     assert!(spread > 0.5 && spread < 100.0, "{name}: logits that say something: {spread}");
-    let mut naive = Naive::open(dir.path());
+    let mut naive = Naive::open(dir);
     for (n, (id, found)) in ids.iter().zip(wanted.chunks(model.facts().vocabulary)).enumerate() {
         for (row, (found, wanted)) in found.iter().zip(naive.step(*id)).enumerate() {
             let near = tolerances::LOGITS.accepts(*found, wanted as f32);
@@ -32,7 +39,7 @@ fn check(name: &str, spec: &Spec, form: impl Into<Form>) -> Vec<f32> {
         }
     }
     let arrangement = Arrangement { budget: Budget::Floor, threads: 2, ..Arrangement::default() };
-    let mut model = load(dir.path(), &arrangement);
+    let mut model = load(dir, &arrangement);
     let mut sequence = model.sequence(ids.len()).expect("there is room");
     let mut found = Vec::new();
     for id in &ids {
