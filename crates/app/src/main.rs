@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 #[cfg(feature = "demo")]
 mod demo;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
+        Command::Bench(what) => bench::bench(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
