@@ -1,5 +1,6 @@
 //! The command line: every command, every flag, and what their help says.
 
+mod bench;
 mod generation;
 mod machine;
 mod synth;
@@ -7,6 +8,7 @@ mod values;
 
 use std::path::PathBuf;
 
+pub(crate) use bench::{Announced, BenchCommand, CacheArgs, PhaseChoice, PolicyChoice};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use machine::{IoMode, MachineArgs};
@@ -66,6 +68,9 @@ pub(crate) enum Command {
     /// Evaluate a model
     #[command(subcommand)]
     Eval(Evaluation),
+    /// Measure
+    #[command(subcommand)]
+    Bench(BenchCommand),
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 #[cfg(feature = "demo")]
 mod demo;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Synth(args) => synth::synth(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
+        Command::Bench(what) => bench::bench(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

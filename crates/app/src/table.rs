@@ -17,6 +17,11 @@ impl Table {
         self.rows.push(cells.map(str::to_owned).to_vec());
     }
 
+    /// As [`Table::row`], where the number of columns is not known before.
+    pub(crate) fn row_of(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
     /// The lines, each with its line end.
     pub(crate) fn lines(&self) -> String {
         let width = |column: usize| {

@@ -36,3 +36,26 @@ pub(super) fn above_zero(text: &str, end: f32) -> Result<f32, String> {
     let number = text.parse().ok().filter(|number| *number > 0.0 && *number <= end);
     number.ok_or_else(|| format!("accepted: above 0, up to {end}"))
 }
+
+/// A share of something, above 0 and up to all of it: `12.5%` is 0.125.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
+    percent
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| "accepted: above 0%, up to 100%".to_owned())
+}
+
+/// Layers, experts of each, and how many of them a token uses: `60x512x10`.
+pub(super) fn sizes(text: &str) -> Result<[usize; 3], String> {
+    let numbers: Option<Vec<usize>> = text.split('x').map(|part| part.parse().ok()).collect();
+    let sizes: Option<[usize; 3]> = numbers.and_then(|numbers| numbers.try_into().ok());
+    let fits = |[layers, experts, chosen]: &[usize; 3]| {
+        (1..=1024).contains(layers)
+            && (1..=4096).contains(experts)
+            && (1..=*experts.min(&1024)).contains(chosen)
+    };
+    sizes.filter(fits).ok_or_else(|| {
+        "accepted: LAYERSxEXPERTSxCHOSEN such as 60x512x10, up to 1024x4096x1024".to_owned()
+    })
+}

@@ -1,0 +1,1 @@
+//! Routes made up and mapped.

@@ -1,0 +1,1 @@
+//! Traces that are read and traces that are refused.
