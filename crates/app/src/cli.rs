@@ -1,11 +1,13 @@
 //! The command line: every command, every flag, and what their help says.
 
+mod bench;
 mod generation;
 mod machine;
 mod values;
 
 use std::path::PathBuf;
 
+pub(crate) use bench::{BenchCommand, DiskArgs, Prompts, SpeedArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use machine::MachineArgs;
@@ -58,6 +60,9 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Show what a checkpoint holds: numbers, storage, bytes a token touches
     Inspect(InspectArgs),
+    /// Measure: tokens a second beside what the machine allows
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Evaluate a model
     #[command(subcommand)]
     Eval(Evaluation),

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 #[cfg(feature = "demo")]
 mod demo;
@@ -20,6 +21,7 @@ mod report;
 mod run;
 mod say;
 mod size;
+mod speed;
 mod table;
 
 use std::process::ExitCode;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, start),
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Bench(command) => bench::bench(&command),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
     };
     match done {
