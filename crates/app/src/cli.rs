@@ -8,7 +8,9 @@ mod values;
 
 use std::path::PathBuf;
 
-pub(crate) use bench::{Announced, BenchCommand, CacheArgs, PhaseChoice, PolicyChoice};
+pub(crate) use bench::{
+    Announced, BenchCommand, CacheArgs, DiskArgs, PhaseChoice, PolicyChoice, Prompts, SpeedArgs,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use machine::{IoMode, MachineArgs};
@@ -65,12 +67,12 @@ pub(crate) enum Command {
     /// Write random weights in the shape of a real model: how fast will this machine be?
     #[command(after_long_help = synth::EXAMPLES, after_help = synth::EXAMPLES)]
     Synth(SynthArgs),
+    /// Measure: tokens a second beside what the machine allows
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Evaluate a model
     #[command(subcommand)]
     Eval(Evaluation),
-    /// Measure
-    #[command(subcommand)]
-    Bench(BenchCommand),
 }
 
 #[derive(Debug, Subcommand)]

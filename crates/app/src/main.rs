@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod say;
 mod size;
+mod speed;
 mod synth;
 mod table;
 
@@ -43,8 +44,8 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Synth(args) => synth::synth(&args),
+        Command::Bench(command) => bench::bench(&command),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
-        Command::Bench(what) => bench::bench(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ pub(crate) use model::synth;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, ModelError, Opened, Settings, TraceError};
 pub(crate) use store::Plan;
-use store::{IoMode, Locking, Needs, Refusal, Warning, Wish, memory};
+use store::{Bank, Files, IoMode, Locking, Needs, Refusal, Warning, Wish, memory};
 
 use crate::cli::{self, MachineArgs, ModelArgs};
 use crate::fault::Fault;
@@ -20,7 +20,7 @@ use crate::size::{self, PERCENT, Size};
 use crate::{interrupt, language, place, say};
 
 /// Reads that are under way at the same time: a few more than cores, since readers mostly wait.
-const READERS: usize = 8;
+pub(crate) const READERS: usize = 8;
 /// The share of what is there that is used when nobody says otherwise.
 const MEMORY_DEFAULT: Size = Size::Share(70 * PERCENT);
 
@@ -71,6 +71,47 @@ impl Checkpoint {
 
     pub(crate) fn published_experts_per_token(&self) -> usize {
         self.opened.published_experts_per_token()
+    }
+
+    /// How many experts there are in all layers.
+    pub(crate) fn records(&self) -> usize {
+        self.opened.config().layers() * self.opened.config().experts
+    }
+
+    pub(crate) fn layers(&self) -> usize {
+        self.opened.config().layers()
+    }
+
+    /// Layers whose tensors lie in the files: fewer than all where layers share them.
+    pub(crate) fn distinct_layers(&self) -> usize {
+        self.opened.distinct_layers()
+    }
+
+    /// Bytes of state that one id moves at this position.
+    pub(crate) fn state_bytes_per_token(&self, position: usize) -> u64 {
+        self.opened.state_bytes_per_token(position)
+    }
+
+    /// The experts as the store sees them.
+    pub(crate) fn banks(&self) -> Result<Vec<Bank>, Fault> {
+        self.opened.banks().map_err(Fault::failed)
+    }
+
+    /// The files that they lie in, as they are read when the model runs.
+    pub(crate) fn disk(&self, planned: &Planned) -> Result<Files, Fault> {
+        self.opened.files(planned.settings.io).map_err(Fault::failed)
+    }
+
+    /// The same files by every way to read them, or why one cannot be gone.
+    pub(crate) fn disks(&self) -> Vec<(&'static str, Result<Files, Fault>)> {
+        let modes = [IoMode::Uring, IoMode::Direct, IoMode::Buffered, IoMode::Mmap];
+        let open = |io: IoMode| (io.name(), self.opened.files(io).map_err(Fault::failed));
+        modes.into_iter().map(open).collect()
+    }
+
+    /// What is known of the disk without measuring it now: nothing yet.
+    pub(crate) fn known_disk_bytes_per_s(&self) -> Option<f64> {
+        None
     }
 
     /// Gives out the memory. `ctx` is the context where the command line has none.
@@ -183,6 +224,11 @@ pub(crate) fn unlocked(model: &CpuModel, plan: &Plan) -> Option<String> {
     };
     let trunk = size::shown(plan.trunk_bytes);
     Some(format!("the trunk ({trunk}) could not be locked in memory: {why}"))
+}
+
+/// Forgets the most memory that this process had until now, where the system lets it.
+pub(crate) fn forget_peak() {
+    memory::forget_peak();
 }
 
 /// The most memory that this process had; `None` where the system does not tell.

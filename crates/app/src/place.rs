@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use etcetera::base_strategy::{BaseStrategy as _, choose_native_strategy};
+
 use crate::fault::Fault;
 #[cfg(feature = "demo")]
 use crate::{demo, say};
@@ -18,6 +20,11 @@ pub(crate) fn directory(named: Option<&Path>) -> Result<PathBuf, Fault> {
         Ok(_) => Err(Fault::failed(format!("{}: is no directory; {accepted}", path.display()))),
         Err(error) => Err(Fault::failed(format!("{}: {error}; {accepted}", path.display()))),
     }
+}
+
+/// Where this program keeps what it can make again; `None` where the system has no such place.
+pub(crate) fn cache() -> Option<PathBuf> {
+    Some(choose_native_strategy().ok()?.cache_dir().join("flash-moe"))
 }
 
 #[cfg(feature = "demo")]

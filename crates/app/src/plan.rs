@@ -4,10 +4,12 @@ use std::io::{Write as _, stdout};
 
 use serde_json::{Value, json};
 
+use crate::bench::bound::Speeds;
 use crate::cli::PlanArgs;
 use crate::fault::Fault;
 use crate::open::{Checkpoint, Plan, Planned, Texts};
 use crate::size::shown;
+use crate::speed::{self, Asked, Prediction};
 use crate::table::Table;
 
 /// Runs the command.
@@ -16,17 +18,21 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Fault> {
     let planned = checkpoint.plan(&args.machine, Texts::Needed, None)?;
     let extents = checkpoint.inspection().record_extents;
     let io_mode = planned.io_mode();
+    let speeds = Speeds {
+        ram: speed::ram(planned.threads(), planned.plan.budget_bytes)?,
+        disk: checkpoint.known_disk_bytes_per_s(),
+    };
+    let predicted = speed::predict(&Asked::of(&checkpoint, &planned.plan), &speeds);
     let text = if args.json {
-        format!("{}\n", json(&planned.plan, extents, io_mode))
+        format!("{}\n", json(&planned.plan, extents, io_mode, predicted))
     } else {
-        table(&planned, extents, io_mode)
+        table(&planned, extents, io_mode, &speed::shown(predicted, &speeds))
     };
     stdout().lock().write_all(text.as_bytes()).map_err(|error| Fault::output(&error))
 }
 
-/// The plan under the names that all commands share. A speed is predicted from measurements of the
-/// machine, which nothing here makes.
-fn json(plan: &Plan, record_extents: usize, io_mode: &str) -> Value {
+/// The plan under the names that all commands share.
+fn json(plan: &Plan, record_extents: usize, io_mode: &str, predicted: Option<Prediction>) -> Value {
     json!({
         "floor_bytes": plan.floor_bytes,
         "cycle_bytes": plan.cycle_bytes,
@@ -44,11 +50,11 @@ fn json(plan: &Plan, record_extents: usize, io_mode: &str) -> Value {
         "budget_bytes": plan.budget_bytes,
         "ctx": plan.ctx,
         "io_mode": io_mode,
-        "predicted_tok_per_s": Value::Null,
+        "predicted_tok_per_s": predicted.map(|predicted| predicted.tok_per_s),
     })
 }
 
-fn table(planned: &Planned, extents: usize, io_mode: &str) -> String {
+fn table(planned: &Planned, extents: usize, io_mode: &str, speed: &str) -> String {
     let plan = &planned.plan;
     let slots_bytes = plan.slot_bytes * plan.slot_count as u64;
     let chunk = format!("a pass of up to {} tokens, {} threads", plan.chunk, planned.threads());
@@ -77,7 +83,7 @@ fn table(planned: &Planned, extents: usize, io_mode: &str) -> String {
     table.row(["floor", &shown(plan.floor_bytes), "the least that runs with this context"]);
     table.row(["cycle", &shown(plan.cycle_bytes), "the experts that one whole token reads"]);
     let mut out = table.lines();
-    out += "\nspeed  not measured\n";
+    out += &format!("\nspeed  {speed}\n");
     let warnings = planned.warnings();
     if warnings.is_empty() {
         out += "It runs: a whole token's experts fit in the slots.\n";
@@ -116,6 +122,7 @@ mod tests {
                     \"slot_bytes\":9,\"slot_count\":10,\"record_bytes\":11,\"record_extents\":12,\
                     \"plan_bytes\":13,\"budget_bytes\":14,\"ctx\":15,\"io_mode\":\"buffered\",\
                     \"predicted_tok_per_s\":null}";
-        assert_eq!(json(&plan, 12, "buffered").to_string(), want, "one line of known names");
+        let found = json(&plan, 12, "buffered", None).to_string();
+        assert_eq!(found, want, "one line of known names");
     }
 }

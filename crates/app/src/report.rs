@@ -30,7 +30,7 @@ pub(crate) struct Conditions {
 
 impl Conditions {
     /// What is not as the model was published, in words.
-    fn departures(&self) -> Option<String> {
+    pub(crate) fn departures(&self) -> Option<String> {
         let (used, own) = (self.experts_per_token, self.published_experts_per_token);
         (used != own).then(|| format!("{used} of the model's {own} experts"))
     }

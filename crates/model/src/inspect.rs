@@ -28,6 +28,8 @@ pub struct Inspection {
     /// Weights that one id meets: the trunk, of which the embedding counts as one row unless it is
     /// the output matrix too, and the chosen experts of every layer.
     pub touched_bytes_per_token: u64,
+    /// The trunk's share of that.
+    pub trunk_bytes_per_token: u64,
     /// Tensors that nothing reads.
     pub ignored: Vec<Ignored>,
     /// Tensors that lie in a file but not in the index, which nothing can read.
@@ -144,6 +146,7 @@ impl Inspection {
             record_bytes: records().max().unwrap_or(0),
             record_extents: extents.max().unwrap_or(0),
             touched_bytes_per_token: trunk_bytes - skipped + chosen,
+            trunk_bytes_per_token: trunk_bytes - skipped,
             ignored: weights.unused.clone(),
             unlisted: catalog.unlisted.clone(),
         }

@@ -161,8 +161,23 @@ impl Opened {
         Ok((files.mode(), note))
     }
 
-    pub(crate) fn banks(&self) -> Result<Vec<Bank>, ModelError> {
+    /// The experts as the store sees them: one bank a layer, one record an expert.
+    ///
+    /// # Errors
+    /// Records of one layer that differ in size.
+    pub fn banks(&self) -> Result<Vec<Bank>, ModelError> {
         self.weights.layers.iter().map(|layer| layer.experts.bank()).collect()
+    }
+
+    /// Bytes of state that one id moves when the sequence holds `position` ids before it: recurrent
+    /// states are read and written, keys and values of all positions are read.
+    pub fn state_bytes_per_token(&self, position: usize) -> u64 {
+        let sizes = Sizes::of(&self.config);
+        let layers = self.config.full_layers();
+        let full = layers.iter().filter(|full| **full).count() as u64;
+        let linear = layers.len() as u64 - full;
+        let recurrent = 2 * 4 * (sizes.state_floats + sizes.columns_floats) as u64;
+        linear * recurrent + full * sizes.kv_bytes_per_position() * (position as u64 + 1)
     }
 
     /// Whether a layer has Qwen3-Next's fused projections.

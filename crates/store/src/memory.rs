@@ -32,6 +32,12 @@ pub fn peak_rss_bytes() -> Option<u64> {
     proc::bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
+/// Makes [`peak_rss_bytes`] begin anew from what is resident now, where the system lets it.
+pub fn forget_peak() {
+    // Linux takes 5 for just this; elsewhere there is no such file, and the old peak stays.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
 /// The size of a page of memory.
 #[cfg(unix)]
 pub fn page_bytes() -> usize {

@@ -1,129 +1,156 @@
-//! The command line of `bench`: what can be measured, and with which flags.
+//! The command `bench` and its flags: what is measured, how often, and on which prompts.
+
+mod cache;
 
 use std::path::PathBuf;
 
+pub(crate) use cache::{Announced, CacheArgs, PhaseChoice, PolicyChoice};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::values::{positive, share, sizes};
+use super::values::{number, positive};
+use super::{MachineArgs, ModelArgs};
+use crate::size::Size;
 
-const CACHE_EXAMPLES: &str = "\
+const DECODE_HELP: &str = "\
 Examples:
-  flash-moe bench cache --trace routes.jsonl
-  flash-moe bench cache --trace routes.jsonl --fit 60x512x10 --plot hits.svg
-  flash-moe bench cache --synthetic 60x512x10 --policy lru,lfu --slots 2000,4000 --json
+  flash-moe bench decode -m DIR --memory 8GiB
+  flash-moe bench decode -m DIR -n 512 --prompts cold --repeat 5
+  flash-moe bench decode -m DIR --sweep 4GiB,6GiB,8GiB --json
 
-A trace is what run --dump-routing writes (one JSON object a token, \"layers\" with a list of expert
-ids for each) or CSV with the columns phase, step, layer, expert. Cold misses count as misses.
-By default experts are announced one by one, as published curves count. --announce layer does what
-the cache of this program does: those of a layer together, so that none leaves for another one.";
+Random ids are read, then each next id is the likeliest that was not among the 64 before. t/s is the
+median of the repeats, ± their deviation; p5 and p95 are those of single tokens. The bound is what
+memory and disk, measured in the same run, would allow if nothing else took time.";
+
+const PREFILL_HELP: &str = "\
+Examples:
+  flash-moe bench prefill -m DIR -p 512
+  flash-moe bench prefill -m DIR -p 2048 --prompts cold";
+
+const DISK_HELP: &str = "\
+Example:
+  flash-moe bench disk -m DIR
+
+Whole experts are read without a pause, at random, with so many reads under way: as they lie in the
+files, and as they would lie if each were one aligned piece.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
+    /// Speed of decoding: one token after the other
+    #[command(after_long_help = DECODE_HELP, after_help = DECODE_HELP)]
+    Decode(DecodeArgs),
+    /// Speed of reading a prompt
+    #[command(after_long_help = PREFILL_HELP, after_help = PREFILL_HELP)]
+    Prefill(PrefillArgs),
+    /// Speed of the disk in reading this model's experts
+    #[command(after_long_help = DISK_HELP, after_help = DISK_HELP)]
+    Disk(DiskArgs),
     /// Replay a trace of chosen experts against caches: hit rate by policy and capacity
-    #[command(after_long_help = CACHE_EXAMPLES, after_help = CACHE_EXAMPLES)]
+    #[command(after_long_help = cache::EXAMPLES, after_help = cache::EXAMPLES)]
     Cache(CacheArgs),
 }
 
 #[derive(Args, Debug)]
-#[command(group(clap::ArgGroup::new("source").required(true).args(["trace", "synthetic"])))]
-pub(crate) struct CacheArgs {
-    /// File of routes
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
-    /// Routes made up for LAYERSxEXPERTSxCHOSEN, as local and uneven as those of real models
-    #[arg(long, value_name = "LxExK", value_parser = sizes)]
-    pub(crate) synthetic: Option<[usize; 3]>,
-    /// Tokens to make up
-    #[arg(long, value_name = "N", default_value_t = 600, conflicts_with = "trace")]
-    #[arg(value_parser = positive)]
-    pub(crate) tokens: usize,
-    /// Makes up other routes
-    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "trace")]
+pub(crate) struct DecodeArgs {
+    /// Tokens to decode in each repeat
+    #[arg(short = 'n', long, value_name = "N", default_value = "128", value_parser = positive)]
+    pub(crate) max_tokens: usize,
+    /// Tokens of the prompt before them
+    #[arg(short, long, value_name = "N", default_value = "32", value_parser = positive)]
+    pub(crate) prompt_tokens: usize,
+    #[command(flatten)]
+    pub(crate) speed: SpeedArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PrefillArgs {
+    /// Tokens of the prompt
+    #[arg(short, long, value_name = "N", default_value = "512", value_parser = positive)]
+    pub(crate) prompt_tokens: usize,
+    #[command(flatten)]
+    pub(crate) speed: SpeedArgs,
+}
+
+/// What decoding and prefill have in common.
+#[derive(Args, Debug)]
+pub(crate) struct SpeedArgs {
+    /// How often it is measured
+    #[arg(long, value_name = "R", default_value = "3", value_parser = positive)]
+    pub(crate) repeat: usize,
+    /// Repeats before the first that counts [default: 1, or 0 for cold prompts]
+    #[arg(long, value_name = "W")]
+    pub(crate) warmup: Option<usize>,
+    /// What the cache knows of a prompt
+    #[arg(long, value_name = "KIND", default_value = "rotating")]
+    pub(crate) prompts: Prompts,
+    /// Who chooses the experts
+    #[arg(long, value_name = "WHO", default_value = "model")]
+    pub(crate) router: Router,
+    /// Where the random ids begin
+    #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) seed: u64,
-    /// Experts of a layer, if the trace does not say it [default: the highest id and one]
-    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "synthetic")]
-    pub(crate) experts: Option<usize>,
-    /// Tokens of which phase [default: decode, if the trace tells phases apart]
-    #[arg(long, value_name = "PHASE", conflicts_with = "synthetic")]
-    pub(crate) phase: Option<PhaseChoice>,
-    /// Map the trace to a model of LAYERSxEXPERTSxCHOSEN
-    #[arg(long, value_name = "LxExK", value_parser = sizes, conflicts_with = "synthetic")]
-    pub(crate) fit: Option<[usize; 3]>,
-    /// Who leaves; belady knows the future and is the bound
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    #[arg(default_value = "lru,clock,lfu,belady")]
-    pub(crate) policy: Vec<PolicyChoice>,
-    /// Capacities in slots
-    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = positive)]
-    #[arg(conflicts_with = "share")]
-    pub(crate) slots: Vec<usize>,
-    /// Capacities as shares of all experts of all layers
-    #[arg(long, value_name = "P%,P%", value_delimiter = ',', value_parser = share)]
-    #[arg(default_value = "3.125%,6.25%,12.5%,18.75%,25%,37.5%,50%")]
-    pub(crate) share: Vec<f64>,
-    /// What is announced at once
-    #[arg(long, value_name = "WHAT", default_value = "record")]
-    pub(crate) announce: Announced,
+    /// Measure with each of these budgets in turn, as --memory has them
+    #[arg(long, value_name = "SIZE,…", value_delimiter = ',', conflicts_with = "memory")]
+    pub(crate) sweep: Vec<Size>,
+    /// Draw speed, latencies and where the time went
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
     /// Print one line of JSON instead of the table
     #[arg(long)]
     pub(crate) json: bool,
-    /// Draw the curves to an SVG file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
-pub(crate) enum PolicyChoice {
-    Lru,
-    Clock,
-    Lfu,
-    Belady,
+pub(crate) enum Prompts {
+    /// The cache is empty at the start of each
+    Cold,
+    /// The same prompt again
+    Warm,
+    /// Another prompt each time
+    Rotating,
+}
+
+impl Prompts {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Warm => "warm",
+            Self::Rotating => "rotating",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
-pub(crate) enum PhaseChoice {
-    Decode,
-    Prefill,
-    All,
+pub(crate) enum Router {
+    /// The model's own routers
+    Model,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "lower")]
-pub(crate) enum Announced {
-    /// Each expert by itself
-    Record,
-    /// All experts that a layer chose for a token
-    Layer,
-}
-
-impl PolicyChoice {
+impl Router {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Lru => "lru",
-            Self::Clock => "clock",
-            Self::Lfu => "lfu",
-            Self::Belady => "belady",
+            Self::Model => "model",
         }
     }
 }
 
-impl PhaseChoice {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Decode => "decode",
-            Self::Prefill => "prefill",
-            Self::All => "all",
-        }
-    }
-}
-
-impl Announced {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Record => "record",
-            Self::Layer => "layer",
-        }
-    }
+#[derive(Args, Debug)]
+pub(crate) struct DiskArgs {
+    /// How long each measurement takes
+    #[arg(long, value_name = "S", default_value = "0.5")]
+    #[arg(value_parser = |text: &str| number(text, &(0.01..=60.0)))]
+    pub(crate) seconds: f32,
+    /// Where chance begins
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) seed: u64,
+    /// Print one line of JSON instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
 }
