@@ -155,7 +155,7 @@ impl Config {
         let config = Config {
             family,
             hidden_size: text.whole("hidden_size", HIDDEN)?,
-            layer_alias: alias::read(&root, &mixers)?,
+            layer_alias: alias::read(&root, &mixers, experts)?,
             mixers,
             heads,
             kv_heads,

@@ -396,6 +396,12 @@ fn a_layer_uses_its_own_tensors_or_those_of_one_of_its_kind() {
         value["flash_moe"] = json!({ "layer_alias": alias });
         line(read(&value), field);
     }
+    let mut many = written(&Spec { layers: 32, ..Spec::default() }, MLX);
+    many["flash_moe"] = json!({ "layer_alias": (0..32).collect::<Vec<usize>>() });
+    many["text_config"]["num_experts"] = json!(32768);
+    assert!(read(&many).is_ok(), "as many records as are accepted");
+    many["text_config"]["num_experts"] = json!(32769);
+    line(read(&many), "layer_alias");
     value["flash_moe"] = json!([1]);
     line(read(&value), "flash_moe");
 }

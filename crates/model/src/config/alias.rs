@@ -6,14 +6,28 @@ use super::Mixer;
 use super::fields::{Fields, describe};
 use crate::error::ModelError;
 
-/// For each layer the one whose tensors it uses; without `flash_moe.layer_alias` its own.
-pub(super) fn read(root: &Fields<'_>, mixers: &[Mixer]) -> Result<Vec<usize>, ModelError> {
+/// Records of a model whose layers share tensors. Without sharing the files bound their number;
+/// with it a short file could ask for a list that no memory holds.
+const SHARED_RECORDS: usize = 1 << 20;
+
+/// For each layer the one whose tensors it uses; without `flash_moe.layer_alias` its own. Each
+/// layer has so many `experts`.
+pub(super) fn read(
+    root: &Fields<'_>,
+    mixers: &[Mixer],
+    experts: usize,
+) -> Result<Vec<usize>, ModelError> {
     let own = || (0..mixers.len()).collect();
     let Some(fields) = root.object("flash_moe", "flash_moe.")? else { return Ok(own()) };
     let Some(found) = fields.get("layer_alias") else { return Ok(own()) };
     let listed = found.as_array().filter(|listed| listed.len() == mixers.len());
     let accepted = || format!("a list of {} layers, one for each layer", mixers.len());
     let listed = listed.ok_or_else(|| fields.refuse("layer_alias", accepted()))?;
+    if mixers.len() * experts > SHARED_RECORDS {
+        let found = format!("one for {} layers of {experts} experts", mixers.len());
+        let accepted = format!("at most {SHARED_RECORDS} experts in all layers together");
+        return Err(fields.refuse_found("layer_alias", found, accepted));
+    }
     let target = |value: &Value| usize::try_from(value.as_u64()?).ok();
     let alias = |(layer, found): (usize, &Value)| {
         let alias = target(found).filter(|alias| {
