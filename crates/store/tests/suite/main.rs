@@ -8,6 +8,7 @@ mod faults;
 mod layouts;
 mod opening;
 mod policies;
+mod probes;
 mod sequences;
 mod stage;
 mod threads;
