@@ -12,7 +12,7 @@ use crate::{Bank, Buffer, Disk, Extent, Order, StoreError, disk};
 mod choice;
 mod sequence;
 
-pub use choice::{Tried, Verdict, as_one_extent, choose};
+pub use choice::{Tried, Verdict, as_one_extent, choose, pattern};
 pub use sequence::Sequence;
 
 /// What was read, and how long it took.

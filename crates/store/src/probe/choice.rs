@@ -109,6 +109,33 @@ fn judge(tried: Vec<Tried>) -> Verdict {
     Verdict { mode, tried, reason: "no other was faster by 5 %".to_owned() }
 }
 
+/// A short name of the disk that the records lie on, and of what a record is. `None` where the
+/// system does not name its disks, or without banks.
+///
+/// # Errors
+/// [`StoreError::Open`] when the file is not there any more.
+pub fn pattern(catalog: &format::Catalog, banks: &[Bank]) -> Result<Option<String>, StoreError> {
+    let Some(bank) = banks.first() else { return Ok(None) };
+    let Some(file) = catalog.files.get(bank.record(0)[0].file) else { return Ok(None) };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let found = std::fs::metadata(&file.path);
+        let device = found.map_err(|error| {
+            let (path, error) = (file.path.clone(), std::sync::Arc::new(error));
+            StoreError::Open { path, error }
+        })?;
+        let (extents, bytes) = (bank.extents_per_record(), bank.record_bytes());
+        Ok(Some(format!("{:x}-{extents}x{bytes}", device.dev())))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(None)
+    }
+}
+
 /// The banks as if each record were one aligned extent, somewhere in the same file: what a disk
 /// gives when records lie together. Banks in files that hold no whole record are left out.
 pub fn as_one_extent(disk: &dyn crate::Disk, banks: &[Bank]) -> Vec<Bank> {
