@@ -1,6 +1,7 @@
 //! The door to the model: the only file that knows which one runs and from where. Behind it the app sees the engine's socket and plain numbers.
 
 mod process;
+mod reading;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -10,14 +11,15 @@ use kernels::Kernels;
 pub(crate) use model::synth;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, ModelError, Opened, Settings, TraceError};
+pub(crate) use reading::Reading;
 pub(crate) use store::Plan;
 use store::{Bank, Files, IoMode, Locking, Needs, Refusal, Warning, Wish, memory};
 
-use crate::cli::{self, MachineArgs, ModelArgs};
+use crate::cli::{MachineArgs, ModelArgs};
 use crate::fault::Fault;
 use crate::progress::{Progress, Unit};
 use crate::size::{self, PERCENT, Size};
-use crate::{interrupt, language, place, say};
+use crate::{interrupt, language, place};
 
 /// Reads that are under way at the same time: a few more than cores, since readers mostly wait.
 pub(crate) const READERS: usize = 8;
@@ -34,6 +36,8 @@ pub(crate) struct Checkpoint {
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
     settings: Settings,
+    /// How experts are read, and why so.
+    pub(crate) reading: Reading,
     /// A budget that would hold one cycle, where this one does not.
     cycle_budget_bytes: Option<u64>,
 }
@@ -126,6 +130,7 @@ impl Checkpoint {
             Texts::Needed => language::tokenizer_file_bytes(&self.directory),
             Texts::None => 0,
         };
+        let reading = reading::choose(&self.opened, args.io, READERS)?;
         let threads = threads(args.threads);
         let trunk_bytes = self.opened.inspection().trunk_bytes;
         let vocabulary = self.opened.config().vocab_size as u64;
@@ -143,26 +148,13 @@ impl Checkpoint {
             checkpoints: 1,
             readers: READERS,
             look_ahead: false,
-            io: self.io(args.io)?,
+            io: reading.mode,
         };
         let needs = self.opened.needs(&settings).map_err(Fault::failed)?;
         let wish = Wish { budget_bytes, ctx: args.ctx.or(ctx), chunk: None };
         let plan = Plan::make(&needs, &wish).map_err(|refusal| refused(&refusal))?;
         let cycle_budget_bytes = plan.below_cycle().then(|| cycle_budget_bytes(&needs, &plan));
-        Ok(Planned { plan, settings, cycle_budget_bytes })
-    }
-
-    /// How to read: as the command line says, as far as the files can be read so.
-    fn io(&self, wished: cli::IoMode) -> Result<IoMode, Fault> {
-        let wished = match wished {
-            cli::IoMode::Uring => IoMode::Uring,
-            cli::IoMode::Direct => IoMode::Direct,
-            cli::IoMode::Auto | cli::IoMode::Buffered => IoMode::Buffered,
-            cli::IoMode::Mmap => IoMode::Mmap,
-        };
-        let (mode, note) = self.opened.settle_io(wished).map_err(Fault::failed)?;
-        note.iter().for_each(say::note);
-        Ok(mode)
+        Ok(Planned { plan, settings, reading, cycle_budget_bytes })
     }
 
     /// Loads what every token needs, with progress on the screen.

@@ -83,7 +83,9 @@ fn table(planned: &Planned, extents: usize, io_mode: &str, speed: &str) -> Strin
     table.row(["floor", &shown(plan.floor_bytes), "the least that runs with this context"]);
     table.row(["cycle", &shown(plan.cycle_bytes), "the experts that one whole token reads"]);
     let mut out = table.lines();
-    out += &format!("\nspeed  {speed}\n");
+    let reading = &planned.reading;
+    let measured = reading.gb_per_s.map_or(String::new(), |rate| format!(" at {rate:.2} GB/s"));
+    out += &format!("\nreads  {io_mode}{measured}: {}\nspeed  {speed}\n", reading.reason);
     let warnings = planned.warnings();
     if warnings.is_empty() {
         out += "It runs: a whole token's experts fit in the slots.\n";

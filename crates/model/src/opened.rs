@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use format::Catalog;
 use kernels::Kernels;
-use store::{Bank, Disk, Files, IoMode, Needs, Plan};
+use store::{Bank, Disk, Files, IoMode, Needs, Plan, probe};
 
 use crate::config::Config;
 use crate::error::ModelError;
@@ -159,6 +160,28 @@ impl Opened {
     pub fn settle_io(&self, wished: IoMode) -> Result<(IoMode, Option<String>), ModelError> {
         let (files, note) = Files::settle(&self.catalog, wished)?;
         Ok((files.mode(), note))
+    }
+
+    /// A short name of the disk and of the pattern of reads that a record is; `None` where the
+    /// system does not name its disks.
+    ///
+    /// # Errors
+    /// A file that is not there any more.
+    pub fn io_pattern(&self) -> Result<Option<String>, ModelError> {
+        Ok(probe::pattern(&self.catalog, &self.banks()?)?)
+    }
+
+    /// Which mode reads the records fastest; takes some three times `time`.
+    ///
+    /// # Errors
+    /// As `store::probe::choose`.
+    pub fn probe_io(
+        &self,
+        in_flight: usize,
+        time: Duration,
+        seed: u64,
+    ) -> Result<probe::Verdict, ModelError> {
+        Ok(probe::choose(&self.catalog, &self.banks()?, in_flight, time, seed)?)
     }
 
     /// The experts as the store sees them: one bank a layer, one record an expert.

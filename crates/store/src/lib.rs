@@ -15,6 +15,7 @@ pub mod memory;
 mod pages;
 mod plan;
 mod policy;
+pub mod probe;
 mod replay;
 mod slots;
 pub mod testing;

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+#[cfg(target_os = "linux")]
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Disk, ReadQueue, direct};
-use crate::{IoMode, ShortRead, StoreError};
+use crate::{Extent, IoMode, ShortRead, StoreError};
 
 /// Files of the real disk.
 #[derive(Debug)]
@@ -92,6 +94,28 @@ impl Files {
             })?;
         }
         Ok(files)
+    }
+
+    /// Throws these bytes out of the page cache, so that whoever reads them next gets them from
+    /// the disk. Whether this system can; others may have brought them back.
+    pub fn forget<'a>(&self, extents: impl Iterator<Item = &'a Extent>) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{Advice, fadvise, fdatasync};
+            // What was written a moment ago stays until it is on disk.
+            self.files.iter().for_each(|file| {
+                let _ = fdatasync(&file.handle);
+            });
+            extents.fold(true, |all, extent| {
+                let (file, bytes) = (&self.files[extent.file].handle, extent.bytes as u64);
+                all & fadvise(file, extent.offset, NonZero::new(bytes), Advice::DontNeed).is_ok()
+            })
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = extents;
+            false
+        }
     }
 
     /// How they are read.

@@ -9,6 +9,7 @@ mod guesses;
 mod layouts;
 mod opening;
 mod policies;
+mod probes;
 mod replays;
 mod sequences;
 mod stage;
