@@ -78,6 +78,8 @@ impl Chart<'_> {
             .configure_mesh()
             .x_desc(self.x_label)
             .y_desc(self.y_label)
+            .x_label_formatter(&short)
+            .y_label_formatter(&short)
             .light_line_style(TRANSPARENT)
             .bold_line_style(RGBColor(225, 225, 225))
             .label_style(("sans-serif", 14))
@@ -106,7 +108,7 @@ impl Chart<'_> {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
+            .position(self.roomy_corner(x_end, y_end))
             .background_style(WHITE.mix(0.85))
             .border_style(RGBColor(200, 200, 200))
             .label_font(("sans-serif", 14))
@@ -116,6 +118,34 @@ impl Chart<'_> {
         area.present()?;
         Ok(())
     }
+}
+
+impl Chart<'_> {
+    /// Where the fewest points lie: there the names stand. Marks have theirs at the top.
+    fn roomy_corner(&self, x_end: f64, y_end: f64) -> SeriesLabelPosition {
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let inside = |right: bool, top: bool| {
+            let (far, high) = (|x: f64| x > 0.7 * x_end, |y: f64| y > 0.65 * y_end);
+            let (near, low) = (|x: f64| x < 0.3 * x_end, |y: f64| y < 0.35 * y_end);
+            points()
+                .filter(|&&(x, _)| if right { far(x) } else { near(x) })
+                .filter(|&&(_, y)| if top { high(y) } else { low(y) })
+                .count()
+        };
+        let corners = [
+            (inside(true, false), SeriesLabelPosition::LowerRight),
+            (inside(false, false), SeriesLabelPosition::LowerLeft),
+            (inside(true, true), SeriesLabelPosition::UpperRight),
+            (inside(false, true), SeriesLabelPosition::UpperLeft),
+        ];
+        let best = corners.into_iter().min_by_key(|(points, _)| *points);
+        best.map_or(SeriesLabelPosition::LowerRight, |(_, corner)| corner)
+    }
+}
+
+/// A number at an axis without zeros that say nothing.
+fn short(value: &f64) -> String {
+    format!("{}", (value * 1e6).round() / 1e6)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "demo")]
 mod answers;
+mod bench_cache;
 mod benches;
 mod checkpoints;
 #[cfg(feature = "demo")]

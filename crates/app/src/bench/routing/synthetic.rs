@@ -11,11 +11,11 @@ const SLOW_TOKENS: f32 = 60.0;
 const FAST_TOKENS: f32 = 3.0;
 /// The share of the variance of an expert's score that each part has, at the first layer and
 /// where locality is highest. The rest is noise of the single token.
-const LASTING: [f32; 2] = [0.35, 0.30];
-const SLOW: [f32; 2] = [0.0, 0.1];
-const FAST: [f32; 2] = [0.0, 0.6];
+const LASTING: [f32; 2] = [0.31, 0.36];
+const SLOW: [f32; 2] = [0.0, 0.07];
+const FAST: [f32; 2] = [0.0, 0.54];
 /// How much of what lasts goes with the subject.
-const OF_SUBJECT: f32 = 0.5;
+const OF_SUBJECT: f32 = 0.45;
 /// Where locality is highest, and what is left of it at the last layer.
 const PEAK_DEPTH: f32 = 0.35;
 const LEFT_AT_END: f32 = 0.6;
@@ -90,8 +90,10 @@ impl Layer {
             redraw(&mut values, random);
             values
         };
+        let mut popularity = draw();
+        popularity.iter_mut().for_each(|value| *value = heavy(*value));
         Self {
-            lasting: draw(),
+            lasting: popularity,
             subject: draw(),
             slow: draw(),
             fast: draw(),
@@ -126,6 +128,15 @@ impl Layer {
         }
         self.order[..chosen].sort_unstable_by(higher);
     }
+}
+
+/// The same variance, but more values far from the middle: few experts are favourites for ever.
+fn heavy(normal: f32) -> f32 {
+    // Of a x + b x^3 the variance is a^2 + 6 a b + 15 b^2.
+    const LINEAR: f32 = 0.7;
+    const CUBIC: f32 = 0.15;
+    const DEVIATION: f32 = 1.2073;
+    (LINEAR * normal + CUBIC * normal.powi(3)) / DEVIATION
 }
 
 /// From 0 at the first layer to 1 where locality is highest, and down again.
