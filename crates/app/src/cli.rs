@@ -2,6 +2,7 @@
 
 mod generation;
 mod machine;
+mod repack;
 mod values;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use machine::MachineArgs;
+pub(crate) use repack::{RepackArgs, VerifyArgs};
 pub(crate) use values::Text;
 use values::{positive, text_or_file};
 
@@ -58,6 +60,11 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Show what a checkpoint holds: numbers, storage, bytes a token touches
     Inspect(InspectArgs),
+    /// Rewrite a checkpoint so that each expert is one aligned, checked piece of a file
+    #[command(after_long_help = repack::EXAMPLES, after_help = repack::EXAMPLES)]
+    Repack(RepackArgs),
+    /// Read a checkpoint again and compare it with its checksums
+    Verify(VerifyArgs),
     /// Evaluate a model
     #[command(subcommand)]
     Eval(Evaluation),

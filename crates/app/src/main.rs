@@ -16,11 +16,13 @@ mod plan;
 mod print;
 mod progress;
 mod prompt;
+mod repack;
 mod report;
 mod run;
 mod say;
 mod size;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, start),
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Repack(args) => repack::repack(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
     };
     match done {

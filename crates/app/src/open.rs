@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use engine::Control;
 use kernels::Kernels;
+pub(crate) use model::repack;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, ModelError, Opened, Settings, TraceError};
 pub(crate) use store::Plan;

@@ -55,8 +55,11 @@ pub(crate) fn open(dir: &Path) -> Result<Option<Catalog>, FormatError> {
     let mut records = Vec::with_capacity(manifest.records.len());
     for named in &manifest.records {
         let file = dir.join(&named.name);
-        let (header, bytes) = read_record_header(&file, Some(named.sha256))?;
+        let (mut header, bytes) = read_record_header(&file, Some(named.sha256))?;
         check_length(&path, named, bytes)?;
+        for plane in header.matrices.iter_mut().flat_map(|matrix| &mut matrix.planes) {
+            plane.file = catalog.files.len();
+        }
         records.push(RecordFile { file: catalog.files.len(), header });
         catalog.files.push(FileInfo { path: file, bytes, metadata: Default::default() });
     }

@@ -4,6 +4,7 @@
 
 mod attention;
 mod batch;
+mod checksum;
 mod config;
 mod deltanet;
 mod error;
@@ -17,6 +18,7 @@ mod moe;
 mod opened;
 mod peek;
 mod record;
+pub mod repack;
 mod resident;
 mod scratch;
 mod sizes;
@@ -30,6 +32,7 @@ mod trace;
 mod vectors;
 mod weights;
 
+pub use checksum::checksum;
 pub use config::{AffineConfig, AffineWidth, Config, Family, KeyHeadRule, Mixer, Quantization};
 pub use error::ModelError;
 pub use inspect::{Class, ClassSize, Ignored, Inspection};

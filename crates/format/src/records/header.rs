@@ -57,7 +57,7 @@ pub struct RecordMatrix {
     /// How the weights are stored, in the words of whoever wrote it, such as `4-bit g64 bf16`.
     pub storage: String,
     /// The weights, then scales and biases as far as there are any. Their names are whole; their
-    /// offsets count from the beginning of the record, their file is 0.
+    /// offsets count from the beginning of the record.
     pub planes: Vec<TensorInfo>,
 }
 
