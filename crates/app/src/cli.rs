@@ -3,6 +3,7 @@
 mod bench;
 mod generation;
 mod machine;
+mod repack;
 mod synth;
 mod values;
 
@@ -14,6 +15,7 @@ pub(crate) use bench::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use machine::{IoMode, MachineArgs};
+pub(crate) use repack::{RepackArgs, VerifyArgs};
 pub(crate) use synth::{Shape, SynthArgs};
 pub(crate) use values::Text;
 use values::{positive, text_or_file};
@@ -70,6 +72,11 @@ pub(crate) enum Command {
     /// Measure: tokens a second beside what the machine allows
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Rewrite a checkpoint so that each expert is one aligned, checked piece of a file
+    #[command(after_long_help = repack::EXAMPLES, after_help = repack::EXAMPLES)]
+    Repack(RepackArgs),
+    /// Read a checkpoint again and compare it with its checksums
+    Verify(VerifyArgs),
     /// Evaluate a model
     #[command(subcommand)]
     Eval(Evaluation),

@@ -17,6 +17,7 @@ mod plan;
 mod print;
 mod progress;
 mod prompt;
+mod repack;
 mod report;
 mod run;
 mod say;
@@ -24,6 +25,7 @@ mod size;
 mod speed;
 mod synth;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Synth(args) => synth::synth(&args),
         Command::Bench(command) => bench::bench(&command),
+        Command::Repack(args) => repack::repack(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
     };
     match done {

@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use engine::Control;
 use kernels::Kernels;
-pub(crate) use model::synth;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, ModelError, Opened, Settings, TraceError};
+pub(crate) use model::{repack, synth};
 pub(crate) use reading::Reading;
 pub(crate) use store::Plan;
 use store::{Bank, Files, IoMode, Locking, Needs, Refusal, Warning, Wish, memory};

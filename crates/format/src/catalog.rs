@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::{DType, FormatError, safetensors};
+use crate::{DType, FormatError, Repacked, records, safetensors};
 
 /// One file of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,10 @@ pub struct TensorInfo {
 pub struct Catalog {
     /// The directory that was opened.
     pub path: PathBuf,
-    /// In ascending order of their names.
+    /// In ascending order of their names; of a repacked checkpoint the trunk, then the record files.
     pub files: Vec<FileInfo>,
+    /// The record files of a repacked checkpoint: what they hold is no tensor of the catalog.
+    pub repacked: Option<Repacked>,
     /// Tensors that lie in a file but that the model's index does not assign to that file. They
     /// cannot be looked up; in the order of the files, then of their offsets.
     pub unlisted: Vec<TensorInfo>,
@@ -49,18 +51,21 @@ impl Catalog {
         tensors: BTreeMap<String, TensorInfo>,
         unlisted: Vec<TensorInfo>,
     ) -> Catalog {
-        Catalog { path, files, unlisted, tensors }
+        Catalog { path, files, repacked: None, unlisted, tensors }
     }
 
-    /// Reads the headers of the safetensors files in `dir`: the shards that
-    /// `model.safetensors.index.json` names if it is there, else `model.safetensors`, else every
-    /// `*.safetensors`. No tensor data is read.
+    /// Reads the headers of the files in `dir`. Where `flash-moe.json` is, they are those that it
+    /// names. Else the shards that `model.safetensors.index.json` names if it is there, else
+    /// `model.safetensors`, else every `*.safetensors`. No tensor data is read.
     ///
     /// # Errors
     /// When the directory or a file cannot be read, or anything a header or the index says
     /// does not hold; the error names the file and, where there is one, the tensor.
     pub fn open(dir: &Path) -> Result<Catalog, FormatError> {
-        safetensors::open(dir)
+        match records::open(dir)? {
+            Some(repacked) => Ok(repacked),
+            None => safetensors::open(dir),
+        }
     }
 
     /// The tensor of that name, if there is one.

@@ -101,6 +101,10 @@ pub enum FormatError {
     #[error("{path}: tensor {} is missing, found are {tensors} tensors in {files} file(s)", quoted(.tensor))]
     MissingTensor { path: PathBuf, tensor: String, tensors: usize, files: usize },
 
+    /// A field of a record file's header or of a manifest.
+    #[error("{path}: {field}: found {}, accepted: {accepted}", brief(.found))]
+    Field { path: PathBuf, field: String, found: String, accepted: String },
+
     #[error(
         "{bytes} bytes of {dtype} cannot be read as floats, accepted are whole F64, F32, F16 and BF16"
     )]

@@ -9,8 +9,11 @@ mod texts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub(crate) use header::count;
 pub use header::{MAX_DIMS, MAX_HEADER_BYTES, parse_header};
+pub(crate) use index::is_plain_name;
 pub use index::{Index, parse_index};
+pub(crate) use shards::from_files;
 
 use crate::{Catalog, FormatError, json};
 

@@ -31,6 +31,10 @@ pub enum ModelError {
     #[error("{path}: tensor {}: found {found}, accepted: {accepted}", quoted(.tensor))]
     WrongQuantization { path: PathBuf, tensor: String, found: String, accepted: String },
 
+    /// A record file that is missing, or says something else than the config or the trunk.
+    #[error("{path}: {what}: found {found}, accepted: {accepted}")]
+    Records { path: PathBuf, what: String, found: String, accepted: String },
+
     /// A tensor that changes the result, in a place where the config knows of none.
     #[error("{path}: tensor {} is not expected: {why}", quoted(.tensor))]
     Unexpected { path: PathBuf, tensor: String, why: String },

@@ -241,14 +241,16 @@ impl Count {
     /// The tensors of a layer's experts are shared out over its matrices by their planes.
     fn experts(&mut self, layer: &LayerSource, records: u64) {
         let experts = &layer.experts;
-        let per_extent = experts.tensors / experts.extents_per_record;
+        // In one piece lie several tensors: as many as there are planes.
+        let whole = experts.extents_per_record == 1;
+        let per_extent = if whole { 1 } else { experts.tensors / experts.extents_per_record };
         let mut seen = vec![false; experts.extents_per_record];
         for piece in [&experts.gate, &experts.up, &experts.down] {
             let planes = [Some(&piece.weights), piece.scales.as_ref(), piece.biases.as_ref()];
             let (mut tensors, mut bytes) = (0, 0);
             for plane in planes.into_iter().flatten() {
                 bytes += records * plane.range.len() as u64;
-                if !std::mem::replace(&mut seen[plane.extent], true) {
+                if !std::mem::replace(&mut seen[plane.extent], true) || whole {
                     tensors += per_extent;
                 }
             }

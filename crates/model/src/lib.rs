@@ -4,6 +4,7 @@
 
 mod attention;
 mod batch;
+mod checksum;
 mod config;
 mod deltanet;
 mod error;
@@ -19,6 +20,7 @@ mod moe;
 mod opened;
 mod peek;
 mod record;
+pub mod repack;
 mod resident;
 mod route;
 mod routing;
@@ -35,6 +37,7 @@ mod trace;
 mod vectors;
 mod weights;
 
+pub use checksum::checksum;
 pub use config::{AffineConfig, AffineWidth, Config, Family, KeyHeadRule, Mixer, Quantization};
 pub use error::ModelError;
 pub use inspect::{Class, ClassSize, Ignored, Inspection};

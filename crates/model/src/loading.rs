@@ -97,7 +97,7 @@ fn cache(
 ) -> Result<Cache, ModelError> {
     let records: Vec<RecordLayout> =
         layers.iter().map(|layer| layer.experts.record.clone()).collect();
-    let check = move |key: Key, view: &RecordView| records[key.bank].check(view);
+    let check = move |key: Key, view: &RecordView| records[key.bank].check(key.record, view);
     let (policy, check) = (Box::new(Lru::new()), Some(Arc::new(check) as _));
     let slots = plan.slot_count;
     Ok(Cache::new(disk, banks, &HostMemory, slots, policy, settings.readers, check)?)
@@ -193,6 +193,9 @@ fn fingerprint(opened: &Opened) -> [u8; 32] {
     }
     for tensor in opened.catalog.iter() {
         sum.update(format!("{:?}\n", tensor));
+    }
+    for checksum in opened.weights.layers.iter().flat_map(|layer| &*layer.experts.checksums) {
+        sum.update(checksum.to_le_bytes());
     }
     sum.finalize().into()
 }

@@ -235,6 +235,18 @@ impl Opened {
         let names: usize = self.catalog.iter().map(|tensor| tensor.name.len()).sum();
         // Each list exists twice while the model is loaded; a catalog entry is kept in a map node.
         let tensors = self.catalog.len() * (size_of::<format::TensorInfo>() + 96);
-        (2 * extents * extent + 2 * names + tensors) as u64
+        (2 * extents * extent + 2 * names + tensors + self.record_table_bytes()) as u64
+    }
+
+    /// What the headers of record files say: twelve planes a layer at most, and the checksums, once
+    /// in the catalog and once where records are checked.
+    fn record_table_bytes(&self) -> usize {
+        let records = self.catalog.repacked.iter().flat_map(|repacked| &repacked.records);
+        let bytes = |record: &format::RecordFile| {
+            let names: usize = record.header.planes().map(|plane| plane.name.len()).sum();
+            let planes = record.header.planes().count() * (size_of::<format::TensorInfo>() + 64);
+            names + planes + 2 * 8 * record.header.records
+        };
+        records.map(bytes).sum()
     }
 }

@@ -1,8 +1,11 @@
 //! An expert inside its record: which bytes of which extent are which matrix.
 
+use std::sync::Arc;
+
 use kernels::{Float, Matrix, Planes, Quant};
 use store::{Hold, RecordView};
 
+use crate::checksum::checksum;
 use crate::weights::{ExpertSource, Piece, Plane};
 
 /// Where the three matrices of an expert lie, the same for all records of a bank.
@@ -11,6 +14,8 @@ pub(crate) struct RecordLayout {
     gate: Piece,
     up: Piece,
     down: Piece,
+    /// One a record; empty where the files have none.
+    checksums: Arc<[u64]>,
 }
 
 /// The three matrices of one expert.
@@ -25,8 +30,9 @@ pub(crate) struct ExpertMatrices<'a> {
 
 impl RecordLayout {
     pub(crate) fn of(source: &ExpertSource) -> RecordLayout {
-        let ExpertSource { gate, up, down, .. } = source;
-        RecordLayout { gate: gate.clone(), up: up.clone(), down: down.clone() }
+        let ExpertSource { gate, up, down, checksums, .. } = source;
+        let [gate, up, down] = [gate, up, down].map(Piece::clone);
+        RecordLayout { gate, up, down, checksums: Arc::clone(checksums) }
     }
 
     /// The matrices of the held record.
@@ -45,11 +51,21 @@ impl RecordLayout {
         ExpertMatrices { gate: matrix(&self.gate), up: matrix(&self.up), down: matrix(&self.down) }
     }
 
-    /// Looks at the scales and biases of a record that was just read.
+    /// Looks at a record that was just read: at its checksum, if the file has one, and at its
+    /// scales and biases.
     ///
     /// # Errors
-    /// Which matrix has one that is no finite number.
-    pub(crate) fn check(&self, view: &RecordView) -> Result<(), String> {
+    /// Both checksums; which matrix has a scale or bias that is no finite number.
+    pub(crate) fn check(&self, record: usize, view: &RecordView) -> Result<(), String> {
+        if let Some(&accepted) = self.checksums.get(record) {
+            // Whoever has checksums has its records in one piece.
+            let found = checksum(view.extent(0));
+            if found != accepted {
+                return Err(format!(
+                    "the checksum is {found:016x}, the file's header says {accepted:016x}"
+                ));
+            }
+        }
         for (name, piece) in [("gate", &self.gate), ("up", &self.up), ("down", &self.down)] {
             let Some(params) = params(piece.quant) else { continue };
             for plane in [piece.scales.as_ref(), piece.biases.as_ref()].into_iter().flatten() {

@@ -4,9 +4,11 @@ mod bind;
 mod experts;
 mod matrix;
 mod order;
+mod repacked;
 mod unused;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use format::{Catalog, DType};
 use kernels::Quant;
@@ -155,12 +157,14 @@ pub struct ExpertSource {
     pub up: Piece,
     /// `[hidden_size, moe_intermediate_size]`.
     pub down: Piece,
-    /// 2 where gate and up lie together, up to 9.
+    /// 1 of a repacked checkpoint, 2 where gate and up lie together, up to 9.
     pub extents_per_record: usize,
     /// `[experts, extents_per_record]`; all records have the same lengths.
     pub extents: Vec<Extent>,
-    /// How many tensors of the catalog the extents are parts of.
+    /// How many tensors the extents are parts of.
     pub tensors: usize,
+    /// Of each record's bytes ([`crate::checksum`]); empty where the files have none.
+    pub checksums: Arc<[u64]>,
 }
 
 /// One matrix inside a record.

@@ -163,7 +163,8 @@ fn flags_that_exclude_each_other_say_so() {
 fn only_what_is_there_is_listed() {
     let command = Cli::command();
     let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-    assert_eq!(names, ["run", "plan", "inspect", "synth", "bench", "eval"], "commands");
+    let all = ["run", "plan", "inspect", "synth", "bench", "repack", "verify", "eval"];
+    assert_eq!(names, all, "commands");
     assert!(refused(&["chat"]).contains("chat"), "not there yet");
     assert!(refused(&["run", "--frobnicate"]).contains("--frobnicate"), "unknown flag");
 }

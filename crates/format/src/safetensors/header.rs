@@ -141,7 +141,7 @@ fn describe(path: &Path, entry: Entry) -> Result<TensorInfo, FormatError> {
 
 /// The shape as this machine counts, and the bytes it needs. The dimensions beside a zero must be
 /// countable too: whoever multiplies them in another order must not overflow.
-fn count(shape: &[u64], dtype: DType) -> Option<(Vec<usize>, u64)> {
+pub(crate) fn count(shape: &[u64], dtype: DType) -> Option<(Vec<usize>, u64)> {
     let mut bytes = dtype.bytes() as u64;
     let mut dims = Vec::with_capacity(shape.len());
     for &dim in shape {

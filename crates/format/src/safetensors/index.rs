@@ -35,7 +35,7 @@ pub fn parse_index(path: &Path, bytes: &[u8]) -> Result<Index, FormatError> {
 
 /// A name that means a file of this directory on every system: no separator of either kind, no
 /// drive or stream, nothing that would break a line of an error.
-fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     let foreign = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
     !name.is_empty() && name != "." && name != ".." && !name.contains(foreign)
 }

@@ -9,7 +9,7 @@ use super::index::Index;
 use crate::{Catalog, FileInfo, FormatError, TensorInfo};
 
 /// Every tensor of every file; a name in two of them is an error, for nothing says which counts.
-pub(super) fn from_files(dir: &Path, paths: &[PathBuf]) -> Result<Catalog, FormatError> {
+pub(crate) fn from_files(dir: &Path, paths: &[PathBuf]) -> Result<Catalog, FormatError> {
     let mut files = Vec::with_capacity(paths.len());
     let mut tensors = Named::default();
     for path in paths {

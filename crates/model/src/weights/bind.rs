@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use format::{Catalog, DType, TensorInfo};
+use format::{Catalog, DType, RecordFile, TensorInfo};
 use store::Extent;
 
 use super::{
     FullSource, LayerSource, LinearSource, MatrixSource, MixerSource, Projection, RowOrder,
-    SharedSource, VectorSource, Weights, experts, matrix, unused,
+    SharedSource, VectorSource, Weights, experts, matrix, repacked, unused,
 };
 use crate::config::{Config, Mixer};
 use crate::error::ModelError;
@@ -34,6 +34,7 @@ pub(super) fn bind(config: &Config, catalog: &Catalog) -> Result<Weights, ModelE
         true => None,
         false => Some(binder.head(vocab, hidden)?),
     };
+    repacked::check_used(&binder)?;
     let unused = unused::rest(config, catalog, trunk, &binder.used)?;
     Ok(Weights { embed, layers, norm, head, unused })
 }
@@ -46,6 +47,10 @@ pub(super) struct Binder<'a> {
     /// How the experts are stored, which goes with whether the norms hold `1 + w`.
     form: experts::Form,
     used: BTreeSet<&'a str>,
+    /// The record file whose planes have their names just now.
+    pub(super) record: Option<&'a RecordFile>,
+    /// The layers whose record files are used.
+    pub(super) used_records: BTreeSet<usize>,
 }
 
 impl<'a> Binder<'a> {
@@ -57,11 +62,15 @@ impl<'a> Binder<'a> {
         })?;
         let form =
             experts::Form::of(catalog, &format!("{trunk}layers.{}.", config.layer_alias[0]))?;
-        Ok(Binder { config, catalog, trunk, form, used: BTreeSet::new() })
+        let (used, used_records) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Binder { config, catalog, trunk, form, used, record: None, used_records })
     }
 
-    /// The tensor `name`, which is there.
+    /// The tensor `name`, which is there, or the plane of that name.
     pub(super) fn take(&mut self, name: &str) -> Result<&'a TensorInfo, ModelError> {
+        if let Some(record) = self.record {
+            return repacked::plane(self.catalog, record, name);
+        }
         let tensor = self.catalog.require(name)?;
         self.used.insert(&tensor.name);
         Ok(tensor)

@@ -1,12 +1,14 @@
 //! The experts of a layer as records: which extents of which tensors belong to each of them.
 
-use format::{Catalog, TensorInfo};
+use std::sync::Arc;
+
+use format::{Catalog, SourceLayout, TensorInfo};
 use kernels::Quant;
 use store::Extent;
 
 use super::bind::{Binder, check_shape, part, unknown};
 use super::matrix::{self, Found};
-use super::{ExpertSource, Piece, Plane};
+use super::{ExpertSource, Piece, Plane, repacked};
 use crate::error::ModelError;
 
 /// How a checkpoint stores its experts.
@@ -18,37 +20,42 @@ pub(super) enum Form {
     Switch,
     /// Every matrix of every expert a tensor of its own.
     Each,
+    /// Record files; the trunk is that of the layout which they were made from.
+    Repacked(SourceLayout),
 }
 
 impl Form {
-    const ALL: [Form; 3] = [Form::Stacked, Form::Switch, Form::Each];
+    const PUBLISHED: [Form; 3] = [Form::Stacked, Form::Switch, Form::Each];
 
     /// The first tensor of this form, below a layer's name.
     const fn sign(self) -> &'static str {
         match self {
             Form::Stacked => "mlp.experts.gate_up_proj",
-            Form::Switch => "mlp.switch_mlp.gate_proj.weight",
+            Form::Switch | Form::Repacked(_) => "mlp.switch_mlp.gate_proj.weight",
             Form::Each => "mlp.experts.0.gate_proj.weight",
         }
     }
 
     /// The form that the layer `at` has.
     pub(super) fn of(catalog: &Catalog, at: &str) -> Result<Form, ModelError> {
+        if let Some(repacked) = &catalog.repacked {
+            return Ok(Form::Repacked(repacked.layout));
+        }
         let named = |form: Form| format!("{at}{}", form.sign());
-        let form = Form::ALL.into_iter().find(|form| catalog.get(&named(*form)).is_some());
+        let form = Form::PUBLISHED.into_iter().find(|form| catalog.get(&named(*form)).is_some());
         form.ok_or_else(|| {
-            unknown(catalog, "the experts of a layer", Form::ALL.into_iter().map(named))
+            unknown(catalog, "the experts of a layer", Form::PUBLISHED.into_iter().map(named))
         })
     }
 
     /// Only MLX's converter writes this form, and it stores norms as `1 + w`.
     pub(super) fn is_mlx(self) -> bool {
-        self == Form::Switch
+        matches!(self, Form::Switch | Form::Repacked(SourceLayout::Mlx))
     }
 }
 
 /// The three matrices of an expert and their names.
-const MATRICES: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
+pub(super) const MATRICES: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
 
 /// The experts below `at`, the name of a layer's feed-forward part.
 pub(super) fn bind(
@@ -60,6 +67,7 @@ pub(super) fn bind(
         Form::Stacked => stacked(binder, at),
         Form::Switch => switch(binder, at),
         Form::Each => each(binder, at),
+        Form::Repacked(_) => repacked::bind(binder, at),
     }
 }
 
@@ -89,11 +97,12 @@ fn stacked(binder: &mut Binder<'_>, at: &str) -> Result<ExpertSource, ModelError
         extents_per_record: 2,
         extents,
         tensors: 2,
+        checksums: Arc::default(),
     })
 }
 
 /// Rows and columns of the three matrices.
-fn sides(binder: &Binder<'_>) -> [(usize, usize); 3] {
+pub(super) fn sides(binder: &Binder<'_>) -> [(usize, usize); 3] {
     let (hidden, inner) = (binder.config.hidden_size, binder.config.moe_intermediate_size);
     [(inner, hidden), (inner, hidden), (hidden, inner)]
 }
@@ -191,5 +200,6 @@ fn source(
     });
     let mut piece = || pieces.next().expect("an expert has three matrices");
     let (gate, up, down) = (piece(), piece(), piece());
-    ExpertSource { gate, up, down, extents_per_record: next, extents, tensors }
+    let checksums = Arc::default();
+    ExpertSource { gate, up, down, extents_per_record: next, extents, tensors, checksums }
 }
