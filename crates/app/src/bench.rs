@@ -2,6 +2,7 @@
 
 pub(crate) mod bound;
 pub(crate) mod ceilings;
+mod charts;
 mod disk;
 mod feed;
 mod figures;
