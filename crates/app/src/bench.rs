@@ -3,6 +3,7 @@
 pub(crate) mod bound;
 mod cache;
 pub(crate) mod ceilings;
+mod charts;
 mod disk;
 mod feed;
 mod figures;

@@ -14,7 +14,7 @@ const BUDGET_SHARE: u64 = 4;
 /// Each pass over the buffer reads at least so much, so that its start does not count.
 const PASS_BYTES: u64 = 256 << 20;
 /// Passes, of which the best counts.
-const PASSES: usize = 6;
+const PASSES: usize = 5;
 /// Sums that run beside each other: enough to keep loads under way.
 const LANES: usize = 32;
 

@@ -7,7 +7,7 @@ use engine::Phase;
 
 use super::bound::{Bounds, Speeds, Work};
 use super::feed::{self, Repeat};
-use super::{ceilings, json, records, report};
+use super::{ceilings, charts, json, records, report};
 use crate::cli::{MachineArgs, ModelArgs, Prompts, SpeedArgs};
 use crate::fault::Fault;
 use crate::open::{self, Checkpoint, Model, Plan, Planned, Texts};
@@ -16,7 +16,7 @@ use crate::speed::{self, Asked, Prediction};
 use crate::{interrupt, say};
 
 /// How long the disk is measured, before and after.
-const DISK_TIME: Duration = Duration::from_millis(700);
+const DISK_TIME: Duration = Duration::from_millis(400);
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,6 +126,7 @@ pub(crate) struct Outcome {
 /// Measures with every budget that is asked for. What goes to stdout comes back.
 pub(crate) fn all(test: &Test, args: &SpeedArgs) -> Result<String, Fault> {
     let cancel = interrupt::watch()?;
+    args.plot.as_deref().map_or(Ok(()), charts::check)?;
     let directory = Checkpoint::open(&args.model)?.directory;
     // Named from now on, so that the built-in model is announced once.
     let model = ModelArgs { model: Some(directory), ..args.model.clone() };
@@ -137,6 +138,9 @@ pub(crate) fn all(test: &Test, args: &SpeedArgs) -> Result<String, Fault> {
     for memory in budgets {
         let machine = MachineArgs { memory, ..args.machine.clone() };
         outcomes.push(one(test, &model, &machine, cancel)?);
+    }
+    if let Some(path) = &args.plot {
+        charts::draw(path, &outcomes)?;
     }
     Ok(match (args.json, &*args.sweep) {
         (true, []) => format!("{}\n", json::speed(&outcomes[0])),

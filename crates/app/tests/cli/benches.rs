@@ -128,7 +128,14 @@ fn a_prompt_is_measured_whole() {
 fn budgets_in_turn_change_the_cost_alone() {
     let (_, model) = checkpoints().pop().expect("a small one");
     let flags = ["decode", "-n", "4", "--repeat", "1", "--json", "--sweep", "64MiB,128MiB"];
-    let found = bench(&model, &flags);
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let picture = folder.path().join("out.svg");
+    let plot = picture.display().to_string();
+    let found = bench(&model, &[&flags[..], &["--plot", &plot]].concat());
+    let picture = std::fs::read_to_string(&picture).expect("it was drawn");
+    for text in ["<svg", "tg4: speed by memory", "hit rate", "predicted", "attention", "128 MiB"] {
+        assert!(picture.contains(text), "{text} in the picture");
+    }
     let rows = found["sweep"].as_array().expect("a list");
     assert_eq!(rows.len(), 2, "{found}");
     rows.iter().for_each(plausible);
@@ -177,6 +184,7 @@ fn what_cannot_be_measured_is_refused() {
         (&["bench", "disk", "--seconds", "0"], 2, "0.01"),
         (&["bench", "decode", "-n", "9", "-p", "9", "--ctx", "17"], 3, "--ctx 18"),
         (&["bench", "prefill", "--memory", "1MiB"], 3, "--memory"),
+        (&["bench", "prefill", "-p", "2", "--repeat", "1", "--plot", "/no/x.svg"], 1, "/no/x.svg"),
     ] {
         let model = fixture("tiny-qwen35moe-mlx4");
         let done = flash_moe(&[arguments, &["-m", &model]].concat());
