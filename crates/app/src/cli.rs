@@ -10,11 +10,12 @@ mod values;
 use std::path::PathBuf;
 
 pub(crate) use bench::{
-    Announced, BenchCommand, CacheArgs, DiskArgs, PhaseChoice, PolicyChoice, Prompts, SpeedArgs,
+    Announced, BenchCommand, CacheArgs, DiskArgs, PhaseChoice, PolicyChoice, Prompts, Router,
+    SpeedArgs,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
-pub(crate) use machine::{IoMode, MachineArgs};
+pub(crate) use machine::{IoMode, LookAhead, MachineArgs, Policy};
 pub(crate) use repack::{RepackArgs, VerifyArgs};
 pub(crate) use synth::{Shape, SynthArgs};
 pub(crate) use values::Text;
@@ -123,6 +124,9 @@ pub(crate) struct RunArgs {
     /// Print where the time of decoding went, one more line before the last
     #[arg(long)]
     pub(crate) timing: bool,
+    /// Write which experts were chosen, one JSON object a token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump_routing: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]

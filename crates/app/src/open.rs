@@ -1,21 +1,26 @@
 //! The door to the model: the only file that knows which one runs and from where. Behind it the app sees the engine's socket and plain numbers.
 
+mod dump;
 mod process;
 mod reading;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+pub(crate) use dump::Dump;
 use engine::Control;
 use kernels::Kernels;
+pub(crate) use model::Routing;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, ModelError, Opened, Settings, TraceError};
 pub(crate) use model::{repack, synth};
 pub(crate) use reading::Reading;
 pub(crate) use store::Plan;
-use store::{Bank, Files, IoMode, Locking, Needs, Refusal, Warning, Wish, memory};
+use store::{
+    Bank, Counters, Files, IoMode, Locking, Needs, PolicyKind, Refusal, Warning, Wish, memory,
+};
 
-use crate::cli::{MachineArgs, ModelArgs};
+use crate::cli::{self, LookAhead, MachineArgs, ModelArgs};
 use crate::fault::Fault;
 use crate::progress::{Progress, Unit};
 use crate::size::{self, PERCENT, Size};
@@ -113,11 +118,6 @@ impl Checkpoint {
         modes.into_iter().map(open).collect()
     }
 
-    /// What is known of the disk without measuring it now: nothing yet.
-    pub(crate) fn known_disk_bytes_per_s(&self) -> Option<f64> {
-        None
-    }
-
     /// Gives out the memory. `ctx` is the context where the command line has none.
     pub(crate) fn plan(
         &self,
@@ -147,7 +147,8 @@ impl Checkpoint {
             // The beginning, to which a session goes back after an error.
             checkpoints: 1,
             readers: READERS,
-            look_ahead: false,
+            look_ahead: args.look_ahead == LookAhead::On,
+            policy: policy(args.policy),
             io: reading.mode,
         };
         let needs = self.opened.needs(&settings).map_err(Fault::failed)?;
@@ -204,6 +205,11 @@ impl Planned {
     }
 }
 
+/// What the store counted since the model was loaded.
+pub(crate) fn counters(model: &CpuModel) -> Counters {
+    model.counters()
+}
+
 /// Why the trunk may leave memory, if it may.
 pub(crate) fn unlocked(model: &CpuModel, plan: &Plan) -> Option<String> {
     let why = match model.locking() {
@@ -241,6 +247,14 @@ pub(crate) fn write_logits(
         Err(interrupted) => interrupted,
         Ok(()) => Fault::failed(error),
     })
+}
+
+fn policy(wished: cli::Policy) -> PolicyKind {
+    match wished {
+        cli::Policy::Lru => PolicyKind::Lru,
+        cli::Policy::Clock => PolicyKind::Clock,
+        cli::Policy::Lfu => PolicyKind::Lfu,
+    }
 }
 
 fn threads(wished: Option<u16>) -> usize {

@@ -20,7 +20,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Fault> {
     let io_mode = planned.io_mode();
     let speeds = Speeds {
         ram: speed::ram(planned.threads(), planned.plan.budget_bytes)?,
-        disk: checkpoint.known_disk_bytes_per_s(),
+        disk: planned.reading.gb_per_s.map(|rate| 1e9 * rate),
     };
     let predicted = speed::predict(&Asked::of(&checkpoint, &planned.plan), &speeds);
     let text = if args.json {

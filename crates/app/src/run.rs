@@ -41,7 +41,11 @@ pub(crate) fn run(args: &RunArgs, start: Instant) -> Result<(), Fault> {
             conditions.start_seconds = start.elapsed().as_secs_f64();
             let mut printer = printer(args, &language);
             let ctx = planned.plan.ctx;
-            answer(&mut model, ctx, &language, &turn, &settings, cancel, &mut printer)?
+            let path = args.dump_routing.as_deref();
+            let dump = path.map(|path| open::Dump::begin(&mut model, path)).transpose()?;
+            let told = answer(&mut model, ctx, &language, &turn, &settings, cancel, &mut printer)?;
+            dump.map_or(Ok(()), open::Dump::end)?;
+            told
         }
         Err(Fault::Interrupted) => (nothing(), Err(Fault::Interrupted)),
         Err(fault) => return Err(fault),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use engine::Facts;
 use kernels::Cpu;
 use sha2::{Digest, Sha256};
-use store::{Cache, Disk, HostMemory, Key, Lru, Plan, RecordView, Trunk};
+use store::{Cache, Disk, HostMemory, Key, Plan, RecordView, Trunk};
 
 use crate::attention::inverse_frequencies;
 use crate::config::Config;
@@ -61,7 +61,8 @@ impl Opened {
         let locking = trunk.lock();
         let weights = Resident::new(trunk, &pieces, &dir)?;
         let record_bytes = banks.first().map_or(0, store::Bank::record_bytes);
-        let cache = cache(disk, banks, &layers, plan, settings)?;
+        let cycle = config.layers() * config.experts_per_token;
+        let cache = cache(disk, banks, &layers, plan, settings, cycle)?;
         let reserve = if settings.look_ahead { reserve(&config, plan) } else { 0 };
         let cache = cache.with_reserve(reserve);
         let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
@@ -94,12 +95,14 @@ fn cache(
     layers: &[Layer],
     plan: &Plan,
     settings: &Settings,
+    cycle: usize,
 ) -> Result<Cache, ModelError> {
     let records: Vec<RecordLayout> =
         layers.iter().map(|layer| layer.experts.record.clone()).collect();
     let check = move |key: Key, view: &RecordView| records[key.bank].check(key.record, view);
-    let (policy, check) = (Box::new(Lru::new()), Some(Arc::new(check) as _));
+    let check = Some(Arc::new(check) as _);
     let slots = plan.slot_count;
+    let policy = settings.policy.make(slots, cycle);
     Ok(Cache::new(disk, banks, &HostMemory, slots, policy, settings.readers, check)?)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use format::Catalog;
 use kernels::Kernels;
-use store::{Bank, Disk, Files, IoMode, Needs, Plan, probe};
+use store::{Bank, Disk, Files, IoMode, Needs, Plan, PolicyKind, probe};
 
 use crate::config::Config;
 use crate::error::ModelError;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub readers: usize,
     /// Whether records are read on a guess of the next layer's router, in some of the slots.
     pub look_ahead: bool,
+    /// Who leaves when a slot is needed.
+    pub policy: PolicyKind,
     /// How files are read: a mode that they can be opened in.
     pub io: IoMode,
 }
@@ -115,7 +117,7 @@ impl Opened {
             trunk_bytes: store::Trunk::memory_bytes(&pieces.extents, align) + self.vector_bytes(),
             state_bytes: state_bytes * settings.sequences as u64,
             kv_bytes_per_position: full * sizes.kv_bytes_per_position() * settings.sequences as u64,
-            fixed_bytes: settings.process_bytes + self.table_bytes(),
+            fixed_bytes: settings.process_bytes + self.table_bytes() + self.policy_bytes(settings),
             scratch: CHUNKS.into_iter().map(scratch).collect(),
             io_bytes: settings.readers as u64 * READER_BYTES,
             slot_bytes: store::slot_bytes(&banks, align) as u64,
@@ -212,6 +214,12 @@ impl Opened {
             )
         };
         self.weights.layers.iter().any(fused)
+    }
+
+    /// What the policy knows of the records, with a slot for each.
+    fn policy_bytes(&self, settings: &Settings) -> u64 {
+        let records = self.config.layers() * self.config.experts;
+        settings.policy.memory_bytes(records, records)
     }
 
     /// Buffers of a pass of `rows` rows, and of the threads that run it.

@@ -39,6 +39,8 @@ pub(crate) fn speed(outcome: &Outcome) -> Value {
     put("peak_rss_bytes", json!(conditions.peak_rss_bytes));
     put("experts_per_token", json!(conditions.experts_per_token));
     put("router", test.router.into());
+    put("guessed_records", json!(outcome.guessed));
+    put("adopted_records", json!(outcome.adopted));
     put("distinct_layers", json!(outcome.distinct_layers));
     put("precision", conditions.precision.into());
     put("isa", json!(conditions.isa));

@@ -51,6 +51,7 @@ pub(super) fn departures(outcome: &Outcome) -> Vec<String> {
     if outcome.test.router != "model" {
         lines.push(format!("experts chosen by a {} router", outcome.test.router));
     }
+    lines.extend(outcome.mapped.clone());
     let (layers, distinct) = (outcome.layers, outcome.distinct_layers);
     if distinct < layers {
         let shared = if is_cached(conditions.io_mode) {
@@ -139,6 +140,13 @@ fn behind(outcome: &Outcome) -> Vec<String> {
         median(&first).unwrap_or(0.0),
         percentile(&latencies, 1.0).unwrap_or(0.0),
     ));
+    if outcome.guessed > 0 {
+        lines.push(format!(
+            "looking ahead: {} experts were read before they were chosen, {:.0} % of them rightly",
+            outcome.guessed,
+            100.0 * outcome.adopted as f64 / outcome.guessed as f64,
+        ));
+    }
     let peak = conditions.peak_rss_bytes.map_or("not told".to_owned(), shown);
     let hash = outcome.repeats.last().map_or("-", |repeat| &repeat.logits_hash);
     lines.push(format!(

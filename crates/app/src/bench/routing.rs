@@ -1,17 +1,16 @@
 //! Routes to work with in place of a router's: read from a trace, or made up.
 
 mod map;
-#[cfg_attr(not(test), allow(dead_code, reason = "for the walk, which takes it from here"))]
 mod play;
 mod random;
+mod routes;
 mod synthetic;
 
 pub(crate) use map::map;
-#[cfg_attr(
-    not(test),
-    allow(unused_imports, reason = "for the walk, which takes it from here")
-)]
-pub(crate) use play::{LOOK_AHEAD_ACCURACY, Played, Routing};
+#[cfg(test)]
+use play::LOOK_AHEAD_ACCURACY;
+pub(crate) use play::Played;
+pub(crate) use routes::Routes;
 pub(crate) use synthetic::synthetic;
 
 use super::trace::Trace;

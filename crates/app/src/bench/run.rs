@@ -1,16 +1,20 @@
 //! `bench decode` and `bench prefill`: ceilings, the model, the repeats, and the ceilings again.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use engine::Phase;
+use store::Counters;
 
 use super::bound::{Bounds, Speeds, Work};
 use super::feed::{self, Repeat};
+use super::routing::{Played, Routes};
 use super::{ceilings, charts, json, records, report};
 use crate::cli::{MachineArgs, ModelArgs, Prompts, SpeedArgs};
 use crate::fault::Fault;
-use crate::open::{self, Checkpoint, Model, Plan, Planned, Texts};
+use crate::open::{self, Checkpoint, Dump, Model, Plan, Planned, Texts};
 use crate::report::Conditions;
 use crate::speed::{self, Asked, Prediction};
 use crate::{interrupt, say};
@@ -60,8 +64,21 @@ impl Test {
 
     /// The prompt of repeat `n`, warm-ups counted.
     fn prompt(&self, n: usize, vocabulary: usize) -> Vec<u32> {
-        let turn = if self.prompts == Prompts::Warm { 0 } else { n as u64 };
-        feed::prompt(self.seed.wrapping_add(turn), self.prompt_tokens, vocabulary)
+        let seed = self.seed.wrapping_add(self.turn(n) as u64);
+        feed::prompt(seed, self.prompt_tokens, vocabulary)
+    }
+
+    /// Which prompt repeat `n` has.
+    fn turn(&self, n: usize) -> usize {
+        if self.prompts == Prompts::Warm { 0 } else { n }
+    }
+
+    fn tokens(&self) -> usize {
+        self.prompt_tokens + self.decode_tokens
+    }
+
+    fn repeats(&self) -> usize {
+        self.warmup + self.repeat
     }
 }
 
@@ -121,6 +138,11 @@ pub(crate) struct Outcome {
     pub(crate) work: Work,
     pub(crate) bounds: Option<Bounds>,
     pub(crate) predicted: Option<Prediction>,
+    /// What was done to the routes to make them fit.
+    pub(crate) mapped: Option<String>,
+    /// Records that were read on a guess, and those of them that were needed.
+    pub(crate) guessed: u64,
+    pub(crate) adopted: u64,
 }
 
 /// Measures with every budget that is asked for. What goes to stdout comes back.
@@ -137,7 +159,7 @@ pub(crate) fn all(test: &Test, args: &SpeedArgs) -> Result<String, Fault> {
     let mut outcomes = Vec::new();
     for memory in budgets {
         let machine = MachineArgs { memory, ..args.machine.clone() };
-        outcomes.push(one(test, &model, &machine, cancel)?);
+        outcomes.push(one(test, args, &model, &machine, cancel)?);
     }
     if let Some(path) = &args.plot {
         charts::draw(path, &outcomes)?;
@@ -151,6 +173,7 @@ pub(crate) fn all(test: &Test, args: &SpeedArgs) -> Result<String, Fault> {
 
 fn one(
     test: &Test,
+    args: &SpeedArgs,
     model: &ModelArgs,
     machine: &MachineArgs,
     cancel: &AtomicBool,
@@ -173,7 +196,11 @@ fn one(
     // What was borrowed for that, a share of the budget, is given back.
     open::forget_peak();
     let mut conditions = conditions(machine, &checkpoint, &planned);
-    let repeats = repeats(test, model, &planned, cancel, &mut conditions, start)?;
+    let tokens = test.tokens() * test.repeats();
+    let routes = Routes::of(&args.router, &checkpoint, tokens, test.seed)?;
+    let mut loading = Loading { model, planned: &planned, conditions: &mut conditions, start };
+    let dump = args.dump_routing.as_deref();
+    let (repeats, counted) = repeats(test, routes.as_ref(), dump, &mut loading, cancel)?;
     conditions.peak_rss_bytes = open::peak_rss_bytes();
     // The model is gone: its memory is free for the second look at the machine.
     ceilings.measure(&checkpoint, &planned, test.seed.wrapping_add(1))?;
@@ -200,42 +227,68 @@ fn one(
         ceilings,
         repeats,
         work,
+        mapped: routes.and_then(|routes| routes.departure),
+        guessed: counted.guessed,
+        adopted: counted.adopted,
     })
 }
 
-/// All repeats that count. With cold prompts each has a model of its own, whose cache is empty.
+/// How a model comes into memory.
+struct Loading<'a> {
+    model: &'a ModelArgs,
+    planned: &'a Planned,
+    conditions: &'a mut Conditions,
+    start: Instant,
+}
+
+impl Loading<'_> {
+    fn load(&mut self, n: usize, cancel: &AtomicBool) -> Result<Model, Fault> {
+        let model = Checkpoint::open(self.model)?.load(self.planned, cancel)?;
+        if n == 0 {
+            open::unlocked(&model, &self.planned.plan).iter().for_each(say::warning);
+            self.conditions.start_seconds = self.start.elapsed().as_secs_f64();
+        }
+        Ok(model)
+    }
+}
+
+/// All repeats that count, and what the store counted in the last model. With cold prompts each
+/// has a model of its own, whose cache is empty.
 fn repeats(
     test: &Test,
-    model: &ModelArgs,
-    planned: &Planned,
+    routes: Option<&Routes>,
+    dump: Option<&Path>,
+    loading: &mut Loading<'_>,
     cancel: &AtomicBool,
-    conditions: &mut Conditions,
-    start: Instant,
-) -> Result<Vec<Repeat>, Fault> {
+) -> Result<(Vec<Repeat>, Counters), Fault> {
     let mut loaded: Option<Model> = None;
     let mut repeats = Vec::new();
-    for n in 0..test.warmup + test.repeat {
+    let mut dumped = None;
+    for n in 0..test.repeats() {
         if test.prompts == Prompts::Cold {
             loaded = None;
         }
         let model = match &mut loaded {
             Some(model) => model,
-            empty => {
-                let model = Checkpoint::open(model)?.load(planned, cancel)?;
-                if n == 0 {
-                    open::unlocked(&model, &planned.plan).iter().for_each(say::warning);
-                    conditions.start_seconds = start.elapsed().as_secs_f64();
-                }
-                empty.insert(model)
-            }
+            empty => empty.insert(loading.load(n, cancel)?),
         };
+        if let Some(routes) = routes {
+            let first = test.turn(n) * test.tokens();
+            let played = Played::new(Arc::clone(&routes.trace), first, test.seed);
+            model.route_by(Some(Box::new(played)));
+        }
+        // Of the last repeat alone: a trace is one text.
+        if n + 1 == test.repeats() {
+            dumped = dump.map(|path| Dump::begin(model, path)).transpose()?;
+        }
         let prompt = test.prompt(n, model.config().vocab_size);
         let repeat = feed::once(model, &prompt, test.decode_tokens, cancel)?;
         if n >= test.warmup {
             repeats.push(repeat);
         }
     }
-    Ok(repeats)
+    dumped.map_or(Ok(()), Dump::end)?;
+    Ok((repeats, loaded.as_ref().map(open::counters).unwrap_or_default()))
 }
 
 /// The bytes that all repeats together had to move.

@@ -3,6 +3,7 @@
 mod cache;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 pub(crate) use cache::{Announced, CacheArgs, PhaseChoice, PolicyChoice};
 use clap::{Args, Subcommand, ValueEnum};
@@ -82,9 +83,13 @@ pub(crate) struct SpeedArgs {
     /// What the cache knows of a prompt
     #[arg(long, value_name = "KIND", default_value = "rotating")]
     pub(crate) prompts: Prompts,
-    /// Who chooses the experts
+    /// Who chooses the experts: model, synthetic (as local and uneven as real routers), or the
+    /// routes in trace:FILE
     #[arg(long, value_name = "WHO", default_value = "model")]
     pub(crate) router: Router,
+    /// Write which experts were chosen, one JSON object a token
+    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    pub(crate) dump_routing: Option<PathBuf>,
     /// Where the random ids begin
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) seed: u64,
@@ -124,17 +129,38 @@ impl Prompts {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "lower")]
+/// Who chooses the experts.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Router {
-    /// The model's own routers
+    /// The model's own routers.
     Model,
+    /// Routes that are made up.
+    Synthetic,
+    /// Routes from a file.
+    Trace(PathBuf),
 }
 
 impl Router {
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Synthetic => "synthetic",
+            Self::Trace(_) => "trace",
+        }
+    }
+}
+
+impl FromStr for Router {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "model" => Ok(Self::Model),
+            "synthetic" => Ok(Self::Synthetic),
+            other => match other.strip_prefix("trace:") {
+                Some(file) if !file.is_empty() => Ok(Self::Trace(file.into())),
+                _ => Err("accepted: model, synthetic, trace:FILE".to_owned()),
+            },
         }
     }
 }

@@ -27,6 +27,12 @@ pub(crate) struct MachineArgs {
     /// How experts are read
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub(crate) io: IoMode,
+    /// Which experts leave memory first
+    #[arg(long, value_name = "NAME", default_value = "lfu")]
+    pub(crate) policy: Policy,
+    /// Read what the next layer will probably choose while the disk is idle
+    #[arg(long, value_name = "WHEN", default_value = "off")]
+    pub(crate) look_ahead: LookAhead,
     /// What calculates
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) backend: Backend,
@@ -57,6 +63,24 @@ pub(crate) enum IoMode {
     Buffered,
     /// Copied from mapped files
     Mmap,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum Policy {
+    /// The least recently used
+    Lru,
+    /// Nearly the same, and the frequent stay longer
+    Clock,
+    /// The least frequent of late
+    Lfu,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum LookAhead {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use engine::{Control, Forward, ForwardError, Step, StepOutput, Want};
 use kernels::Kernels;
 use model::{CpuModel, Opened, Settings};
-use store::{Disk, Plan, Wish};
+use store::{Disk, Plan, PolicyKind, Wish};
 
 /// The checkpoints with references.
 pub(crate) const FIXTURES: [&str; 5] = [
@@ -29,6 +29,7 @@ pub(crate) struct Arrangement {
     pub(crate) chunk: Option<usize>,
     pub(crate) kernels: &'static Kernels,
     pub(crate) look_ahead: bool,
+    pub(crate) policy: PolicyKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ impl Default for Arrangement {
             chunk: None,
             kernels: Kernels::best(),
             look_ahead: false,
+            policy: PolicyKind::default(),
         }
     }
 }
@@ -76,6 +78,7 @@ pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
         checkpoints: 2,
         readers: 2,
         look_ahead: arrangement.look_ahead,
+        policy: arrangement.policy,
         io: store::IoMode::Buffered,
     }
 }

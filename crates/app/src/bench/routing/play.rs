@@ -1,16 +1,10 @@
 //! Routes as a walk asks for them: choices of a token's layers, and guesses of a stated accuracy.
 
+use std::sync::Arc;
+
 use super::Trace;
 use super::random::Random;
-
-/// Says what a layer chooses for a token, instead of its router.
-pub(crate) trait Routing: Send {
-    /// Fills `ids` with different experts, the most important one first.
-    ///
-    /// # Panics
-    /// When `ids` has not as many places as a layer chooses, or there is no such layer.
-    fn choose(&mut self, position: usize, layer: usize, ids: &mut [u32]);
-}
+use crate::open::Routing;
 
 /// How often the next layer's router, asked with the present state, guesses its first choice,
 /// its second, and so on, of ten. Reported were the first, fourth, seventh and tenth; the others
@@ -20,21 +14,28 @@ pub(crate) const LOOK_AHEAD_ACCURACY: [f64; 10] =
 
 /// A trace that is played over and over.
 pub(crate) struct Played {
-    trace: Trace,
+    trace: Arc<Trace>,
+    /// The token of the trace that position 0 has.
+    first: usize,
     seed: u64,
 }
 
 impl Played {
     /// Of a trace that fits the model and has tokens; `seed` is for guesses.
-    pub(crate) fn new(trace: Trace, seed: u64) -> Self {
-        Self { trace, seed }
+    pub(crate) fn new(trace: Arc<Trace>, first: usize, seed: u64) -> Self {
+        Self { trace, first, seed }
+    }
+
+    /// The token of the trace for a position: the first follows the last.
+    fn token(&self, position: usize) -> usize {
+        (self.first + position) % self.trace.tokens()
     }
 
     /// What would be foreseen of [`Routing::choose`]: each rank is right as often as the
     /// accuracy says (its last value holds for all further ranks), else some expert that is not
     /// chosen. The same guess each time that it is asked for.
-    pub(crate) fn guess(&self, position: usize, layer: usize, accuracy: &[f64], ids: &mut [u32]) {
-        let token = position % self.trace.tokens();
+    pub(crate) fn foresee(&self, position: usize, layer: usize, accuracy: &[f64], ids: &mut [u32]) {
+        let token = self.token(position);
         let right = self.trace.choice(token, layer);
         let mut random = Random::of(self.seed, position as u64, layer as u64);
         for rank in 0..ids.len() {
@@ -59,7 +60,11 @@ impl Played {
 
 impl Routing for Played {
     fn choose(&mut self, position: usize, layer: usize, ids: &mut [u32]) {
-        let choice = self.trace.choice(position % self.trace.tokens(), layer);
-        ids.copy_from_slice(choice);
+        ids.copy_from_slice(self.trace.choice(self.token(position), layer));
+    }
+
+    fn guess(&mut self, position: usize, layer: usize, ids: &mut [u32]) -> bool {
+        self.foresee(position, layer, &LOOK_AHEAD_ACCURACY, ids);
+        true
     }
 }

@@ -1,5 +1,7 @@
 //! Routes that are made up against what is known of real ones, maps and guesses.
 
+use std::sync::Arc;
+
 use std::collections::HashSet;
 
 use super::*;
@@ -158,7 +160,7 @@ fn ranks_are_stretched_and_choices_filled_by_hand() {
 #[test]
 fn a_trace_is_played_over_and_over() {
     let trace = synthetic(SHAPE, 3, 1);
-    let mut played = Played::new(trace.clone(), 0);
+    let mut played = Played::new(Arc::new(trace.clone()), 0, 0);
     let mut ids = [0; 8];
     for position in 0..7 {
         for layer in [0, 25] {
@@ -172,13 +174,13 @@ fn a_trace_is_played_over_and_over() {
 fn guesses_are_as_good_as_was_asked() {
     let shape = Shape { layers: 20, experts: 64, chosen: 10 };
     let trace = synthetic(shape, 200, 1);
-    let played = Played::new(trace.clone(), 9);
+    let played = Played::new(Arc::new(trace.clone()), 0, 9);
     let (mut ids, mut again) = ([0; 12], [0; 12]);
     let mut right = [0_usize; 12];
     for (n, (layer, choice)) in trace.steps().enumerate() {
         let token = n / shape.layers;
-        played.guess(token, layer, &LOOK_AHEAD_ACCURACY, &mut ids);
-        played.guess(token, layer, &LOOK_AHEAD_ACCURACY, &mut again);
+        played.foresee(token, layer, &LOOK_AHEAD_ACCURACY, &mut ids);
+        played.foresee(token, layer, &LOOK_AHEAD_ACCURACY, &mut again);
         assert_eq!(ids, again, "the same guess each time");
         let different: HashSet<u32> = ids.into();
         assert_eq!(different.len(), ids.len(), "{ids:?}");
@@ -192,7 +194,7 @@ fn guesses_are_as_good_as_was_asked() {
         let expected = LOOK_AHEAD_ACCURACY.get(rank).copied().unwrap_or(0.0);
         within(right as f64 / guesses, expected - 0.03, expected + 0.03, &format!("rank {rank}"));
     }
-    played.guess(0, 0, &[1.0], &mut ids[..10]);
+    played.foresee(0, 0, &[1.0], &mut ids[..10]);
     assert_eq!(&ids[..10], trace.choice(0, 0), "certainty is the choice itself");
 }
 
@@ -200,10 +202,10 @@ fn guesses_are_as_good_as_was_asked() {
 #[test]
 fn guesses_are_different_even_where_none_can_be_wrong() {
     let shape = Shape { layers: 1, experts: 4, chosen: 4 };
-    let played = Played::new(synthetic(shape, 1, 1), 0);
+    let played = Played::new(Arc::new(synthetic(shape, 1, 1)), 0, 0);
     for position in 0..50 {
         let mut ids = [0; 4];
-        played.guess(position, 0, &[0.5], &mut ids);
+        played.foresee(position, 0, &[0.5], &mut ids);
         ids.sort_unstable();
         assert_eq!(ids, [0, 1, 2, 3], "position {position}");
     }
