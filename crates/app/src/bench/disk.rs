@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use store::probe::Rate;
 use store::{Bank, Disk, Extent};
 
-use super::records::{Rate, measure};
+use super::records::measure;
 use super::report::{is_cached, markdown};
 use crate::cli::DiskArgs;
 use crate::fault::Fault;

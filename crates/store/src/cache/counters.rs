@@ -6,9 +6,9 @@ use std::time::Duration;
 /// Counted since the cache was made. Subtract two of them for what lies between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Announced records that were resident.
+    /// Announced records that were resident, and not because of a guess.
     pub hits: u64,
-    /// Announced records that had to be read.
+    /// Announced records that had to be read, some of them ahead.
     pub misses: u64,
     /// Announced records whose read somebody else had asked for already.
     pub joined: u64,

@@ -129,7 +129,12 @@ impl State {
             let adopted = self.adopt(key, stay);
             match self.entries.get_mut(&key) {
                 Some(Entry::Resident(view)) => {
-                    self.counters.hits += 1;
+                    // A guess that was right saves waiting, not reading.
+                    let count = match adopted {
+                        true => &mut self.counters.misses,
+                        false => &mut self.counters.hits,
+                    };
+                    *count += 1;
                     announcement.ready.push_back(Ok(Arc::clone(view)));
                     if stay == Stay::Usual && !adopted {
                         self.policy.on_hit(key);
