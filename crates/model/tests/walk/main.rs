@@ -6,6 +6,7 @@ mod failing_disk;
 mod naive;
 mod oracle;
 mod reference;
+mod repacked;
 mod same_bytes;
 mod setup;
 mod snapshots;
