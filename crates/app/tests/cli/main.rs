@@ -10,5 +10,7 @@ mod machine;
 mod program;
 #[cfg(feature = "demo")]
 mod refusals;
+#[cfg(feature = "demo")]
+mod repacked;
 #[cfg(not(feature = "demo"))]
 mod without_demo;

@@ -66,6 +66,7 @@ const LIES: &[(&str, &str, &[&str])] = &[
     (r#""tool": "some tool","#, "", &["tool", "missing"]),
     (r#""layout": "mlx""#, r#""layout": "gguf""#, &["layout", "gguf", "mlx"]),
     (r#""trunk": {"#, r#""trunk": {"x": 1,"#, &["unknown field"]),
+    (r#""trunk": {"#, r#""trunk": {"so\nsors": 1,"#, &["unknown field", "so\\nsors"]),
     ("model.safetensors", "../model.safetensors", &["name", "plain name"]),
     ("trunk.safetensors", "/etc/passwd", &["name", "plain name"]),
     ("trunk.safetensors", "..", &["name", "plain name"]),
