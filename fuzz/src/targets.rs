@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 use super::target::{Shape, Target, Verdict};
 
 mod models;
+mod repacked;
 mod texts;
 
 /// Every target, in the order in which they run.
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 12] = [
     "header",
     "index",
     "json",
     "config",
     "weights",
+    "records",
+    "manifest",
+    "journal",
     "snapshot",
     "tokenizer",
     "template",
@@ -43,6 +47,9 @@ pub(crate) fn named(root: &Path, name: &str) -> Result<Target, String> {
         "json" => json(&tree),
         "config" => models::config(&tree),
         "weights" => models::weights(&tree),
+        "records" => repacked::records(),
+        "manifest" => repacked::manifest(),
+        "journal" => repacked::journal(),
         "snapshot" => models::snapshot(),
         "tokenizer" => texts::tokenizer(&tree),
         "template" => texts::template(&tree),

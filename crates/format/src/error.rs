@@ -116,9 +116,16 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("{:?}", cut(name, 120))
 }
 
-/// A parser may quote what it found, and that may be megabytes.
+/// A parser may quote what it found as it stands, and that may be megabytes or several lines.
 fn brief(what: &str) -> String {
-    cut(what, 400)
+    let mut line = String::new();
+    for letter in cut(what, 400).chars() {
+        match letter.is_control() {
+            true => line.extend(letter.escape_default()),
+            false => line.push(letter),
+        }
+    }
+    line
 }
 
 fn cut(text: &str, chars: usize) -> String {

@@ -15,5 +15,7 @@ mod program;
 #[cfg(feature = "demo")]
 mod refusals;
 mod synthetic;
+#[cfg(feature = "demo")]
+mod repacked;
 #[cfg(not(feature = "demo"))]
 mod without_demo;

@@ -6,5 +6,8 @@ mod header_cut;
 mod header_lies;
 mod index_lies;
 mod json_files;
+mod manifest_lies;
 mod raw;
+mod record_lies;
+mod repacked;
 mod twin;

@@ -45,7 +45,7 @@ pub enum RepackError {
     Cancelled,
 
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Model(Box<ModelError>),
 
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -57,5 +57,11 @@ impl RepackError {
         action: &'static str,
     ) -> impl FnOnce(io::Error) -> RepackError {
         move |error| RepackError::Io { path: path.into(), action, error }
+    }
+}
+
+impl From<ModelError> for RepackError {
+    fn from(error: ModelError) -> RepackError {
+        RepackError::Model(Box::new(error))
     }
 }

@@ -7,6 +7,7 @@ mod naive;
 mod oracle;
 mod reference;
 mod routes;
+mod repacked;
 mod same_bytes;
 mod setup;
 mod snapshots;

@@ -10,6 +10,9 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::ShortRead;
 
+/// What is copied before its pages are given back.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// A mapping of a whole file, for reading.
 #[derive(Debug)]
 pub(super) struct Mapped {
@@ -47,16 +50,37 @@ impl Mapped {
         if there < into.len() {
             return Err(ShortRead::error(there));
         }
-        if !into.is_empty() {
-            // SAFETY: offset + into.len() <= ends_at <= what was mapped, and `into`, borrowed
-            // mutably, is not a part of a mapping that is read only.
+        for (n, into) in into.chunks_mut(PIECE_BYTES).enumerate() {
+            let at = offset as usize + n * PIECE_BYTES;
+            // SAFETY: at + into.len() <= ends_at <= what was mapped, and `into`, borrowed mutably,
+            // is not a part of a mapping that is read only.
             unsafe {
-                let from = self.start.as_ptr().add(offset as usize);
+                let from = self.start.as_ptr().add(at);
                 std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len());
             }
+            self.forget(at, into.len());
         }
         Ok(())
     }
+
+    /// What was copied is no part of the process any more: it would count as its memory. The page
+    /// cache keeps it.
+    #[cfg(target_os = "linux")]
+    fn forget(&self, at: usize, bytes: usize) {
+        use rustix::mm::{Advice, madvise};
+
+        let page = crate::memory::page_bytes();
+        let begin = at / page * page;
+        // SAFETY: the range begins inside of what was mapped, and its end is that of a page of it.
+        // Pages of a file that were only read are the same when they are touched again.
+        let _ = unsafe {
+            let start = self.start.as_ptr().add(begin).cast();
+            madvise(start, at + bytes - begin, Advice::LinuxDontNeed)
+        };
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn forget(&self, _at: usize, _bytes: usize) {}
 }
 
 impl Drop for Mapped {
