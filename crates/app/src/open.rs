@@ -12,7 +12,7 @@ use engine::Control;
 use kernels::Kernels;
 pub(crate) use model::Routing;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
-use model::{CpuModel, ModelError, Opened, Settings, TraceError};
+use model::{CpuModel, LookAhead, ModelError, Opened, Settings, TraceError};
 pub(crate) use model::{repack, synth};
 pub(crate) use reading::Reading;
 pub(crate) use store::Plan;
@@ -20,7 +20,7 @@ use store::{
     Bank, Counters, Files, IoMode, Locking, Needs, PolicyKind, Refusal, Warning, Wish, memory,
 };
 
-use crate::cli::{self, LookAhead, MachineArgs, ModelArgs};
+use crate::cli::{self, MachineArgs, ModelArgs};
 use crate::fault::Fault;
 use crate::progress::{Progress, Unit};
 use crate::size::{self, PERCENT, Size};
@@ -147,7 +147,7 @@ impl Checkpoint {
             // The beginning, to which a session goes back after an error.
             checkpoints: 1,
             readers: READERS,
-            look_ahead: args.look_ahead == LookAhead::On,
+            look_ahead: look_ahead(args.look_ahead),
             policy: policy(args.policy),
             io: reading.mode,
         };
@@ -247,6 +247,14 @@ pub(crate) fn write_logits(
         Err(interrupted) => interrupted,
         Ok(()) => Fault::failed(error),
     })
+}
+
+fn look_ahead(wished: cli::LookAhead) -> LookAhead {
+    match wished {
+        cli::LookAhead::Auto => LookAhead::Auto,
+        cli::LookAhead::On => LookAhead::On,
+        cli::LookAhead::Off => LookAhead::Off,
+    }
 }
 
 fn policy(wished: cli::Policy) -> PolicyKind {

@@ -1,20 +1,27 @@
-//! What hangs on the walk from outside: who listens, who chooses instead of the router, and a clock.
+//! What goes along with the walk: who listens, who chooses instead of the router, who looks ahead, a clock.
 
 use std::ops::Sub;
 use std::time::{Duration, Instant};
 
+use crate::governor::{Governor, LookAhead};
 use crate::routing::Routing;
 use crate::tap::{Listener, Tap};
 
 /// Taken out of the model while a pass runs.
-#[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) listener: Option<Listener>,
     pub(crate) routing: Option<Box<dyn Routing>>,
+    pub(crate) governor: Governor,
     pub(crate) clock: Clock,
 }
 
 impl Hooks {
+    /// Without anybody on them.
+    pub(crate) fn new(look_ahead: LookAhead) -> Hooks {
+        let (governor, clock) = (Governor::new(look_ahead), Clock::default());
+        Hooks { listener: None, routing: None, governor, clock }
+    }
+
     /// Says a value to whoever listens.
     pub(crate) fn tap(&mut self, value: Tap<'_>) {
         if let Some(listener) = &mut self.listener {

@@ -39,8 +39,6 @@ pub struct CpuModel {
     pub(crate) chunk: usize,
     /// `None` only while a pass runs.
     pub(crate) scratch: Option<Box<Scratch>>,
-    /// Whether the store is told what the next layer will probably want.
-    pub(crate) look_ahead: bool,
     pub(crate) hooks: Hooks,
 }
 

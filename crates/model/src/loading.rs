@@ -11,6 +11,7 @@ use store::{Cache, Disk, HostMemory, Key, Plan, RecordView, Trunk};
 use crate::attention::inverse_frequencies;
 use crate::config::Config;
 use crate::error::ModelError;
+use crate::governor::LookAhead;
 use crate::hooks::Hooks;
 use crate::layers::{Experts, Full, Layer, Linear, Mixer, Projection};
 use crate::loaded::CpuModel;
@@ -63,7 +64,10 @@ impl Opened {
         let record_bytes = banks.first().map_or(0, store::Bank::record_bytes);
         let cycle = config.layers() * config.experts_per_token;
         let cache = cache(disk, banks, &layers, plan, settings, cycle)?;
-        let reserve = if settings.look_ahead { reserve(&config, plan) } else { 0 };
+        let reserve = match settings.look_ahead {
+            LookAhead::Off => 0,
+            LookAhead::On | LookAhead::Auto => reserve(&config, plan),
+        };
         let cache = cache.with_reserve(reserve);
         let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
         Ok(CpuModel {
@@ -81,8 +85,7 @@ impl Opened {
             cpu: Cpu::new(settings.kernels, settings.threads)?,
             chunk: plan.chunk,
             scratch: Some(Box::new(Scratch::new(&config, fused, plan.chunk))),
-            look_ahead: settings.look_ahead,
-            hooks: Hooks::default(),
+            hooks: Hooks::new(settings.look_ahead),
             config,
         })
     }

@@ -7,7 +7,7 @@ use crate::route::choose;
 use crate::scratch::MoeScratch;
 
 /// Rows of a pass that are looked ahead for: those of decoding. Many rows want most experts anyway.
-const ROWS_MAX: usize = 4;
+pub(crate) const ROWS_AHEAD: usize = 4;
 
 /// Tells the store which records `layer` will probably want, the likeliest first. `hidden` is the
 /// residual stream; `normed` is overwritten.
@@ -21,15 +21,13 @@ pub(crate) fn look_ahead(
     hooks: &mut Hooks,
 ) {
     let rows = positions.len();
-    let Some(next) = model.layers.get(layer).filter(|_| model.look_ahead && rows <= ROWS_MAX)
-    else {
-        return;
-    };
+    let looks = rows <= ROWS_AHEAD && hooks.governor.is_on();
+    let Some(next) = model.layers.get(layer).filter(|_| looks) else { return };
     let (experts, chosen) = (model.config.experts, model.config.experts_per_token);
     let guesses = &mut s.experts[..rows * chosen];
     let told = hooks.routing.as_mut().is_some_and(|routing| {
         let rows = positions.iter().zip(guesses.chunks_exact_mut(chosen));
-        rows.map(|(&position, ids)| routing.guess(position, layer, ids)).all(|told| told)
+        rows.into_iter().all(|(&position, ids)| routing.guess(position, layer, ids))
     });
     if !told {
         norm_rows(model, hidden, &next.post_norm, normed);

@@ -11,6 +11,7 @@ use store::{Bank, Disk, Files, IoMode, Needs, Plan, PolicyKind, probe};
 
 use crate::config::Config;
 use crate::error::ModelError;
+use crate::governor::LookAhead;
 use crate::inspect::Inspection;
 use crate::loaded::CpuModel;
 use crate::resident::Pieces;
@@ -48,7 +49,7 @@ pub struct Settings {
     /// Reads that are under way at the same time.
     pub readers: usize,
     /// Whether records are read on a guess of the next layer's router, in some of the slots.
-    pub look_ahead: bool,
+    pub look_ahead: LookAhead,
     /// Who leaves when a slot is needed.
     pub policy: PolicyKind,
     /// How files are read: a mode that they can be opened in.

@@ -8,8 +8,10 @@ use store::Counters;
 
 use crate::batch::{Part, passes};
 use crate::forward_cpu::{Pass, norm_rows, walk};
+use crate::governor::LookAhead;
 use crate::hooks::{Clock, Hooks};
 use crate::loaded::CpuModel;
+use crate::look_ahead::ROWS_AHEAD;
 use crate::scratch::Scratch;
 use crate::snapshot;
 use crate::state::{Mark, Sequence};
@@ -41,7 +43,8 @@ impl Forward for CpuModel {
     ) -> Result<Output, ForwardError> {
         self.check(batch)?;
         let mut scratch = self.scratch.take().ok_or(ForwardError::Poisoned)?;
-        let mut hooks = std::mem::take(&mut self.hooks);
+        let idle = Hooks::new(LookAhead::Off);
+        let mut hooks = std::mem::replace(&mut self.hooks, idle);
         let run = Run { model: self, control };
         let output = run.passes(batch, &mut scratch, &mut hooks);
         self.scratch = Some(scratch);
@@ -141,6 +144,9 @@ impl Run<'_> {
             let rows = parts.last().map_or(0, |part| part.rows.end);
             tokens_done += rows;
             let times = hooks.clock - clock;
+            if rows <= ROWS_AHEAD {
+                hooks.governor.took(start.elapsed());
+            }
             share(&self.spent(&before, times, start.elapsed()), parts, &mut output);
         }
         for step in batch.iter_mut() {

@@ -106,6 +106,8 @@ fn tiny_model() -> Result<CpuModel, Box<dyn std::error::Error>> {
     let spec = Spec { layers: 4, mtp: false, vision: false, ..Spec::default() };
     tiny::write(dir.path(), &spec, Layout::HfStacked { dtype: Float::Bf16 })?;
     let settings = Settings {
+        look_ahead: model::LookAhead::Auto,
+        policy: store::PolicyKind::default(),
         threads: 1,
         kernels: kernels::Kernels::best(),
         process_bytes: 0,

@@ -31,7 +31,7 @@ pub(crate) struct MachineArgs {
     #[arg(long, value_name = "NAME", default_value = "lfu")]
     pub(crate) policy: Policy,
     /// Read what the next layer will probably choose while the disk is idle
-    #[arg(long, value_name = "WHEN", default_value = "off")]
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) look_ahead: LookAhead,
     /// What calculates
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
@@ -79,6 +79,8 @@ pub(crate) enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 pub(crate) enum LookAhead {
+    /// As long as it makes decoding faster
+    Auto,
     On,
     Off,
 }

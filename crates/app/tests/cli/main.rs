@@ -14,8 +14,8 @@ mod machine;
 mod program;
 #[cfg(feature = "demo")]
 mod refusals;
-mod synthetic;
 #[cfg(feature = "demo")]
 mod repacked;
+mod synthetic;
 #[cfg(not(feature = "demo"))]
 mod without_demo;

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use engine::{Forward, Want};
 use model::tiny::{self, Float, Layout, Spec};
-use model::{Routing, Tap};
+use model::{LookAhead, Opened, Routing, Tap};
+use store::{PolicyKind, Replay, Stay};
 
 use crate::reference::Reference;
-use crate::setup::{Arrangement, Budget, FIXTURES, bits, fixture, load, step, tell};
+use crate::setup::{Arrangement, Budget, FIXTURES, bits, fixture, load, plan, step, tell};
 
 /// Experts that follow from position and layer alone; told in advance if `tells`.
 struct Fixed {
@@ -95,7 +96,7 @@ fn looking_ahead_finds_what_it_is_told() {
     let dir = fixture(FIXTURES[0]);
     let ids = Reference::open(&dir).ids("input_ids");
     let arrangement =
-        Arrangement { look_ahead: true, budget: Budget::Plenty, ..Arrangement::default() };
+        Arrangement { look_ahead: LookAhead::On, budget: Budget::Plenty, ..Arrangement::default() };
     for tells in [false, true] {
         let mut model = load(&dir, &arrangement);
         let experts = model.config().experts as u32;
@@ -143,4 +144,43 @@ fn many_rows_leave_the_residents_of_decoding_in_memory() {
     let (once, twice, single) = (misses(120, 128), misses(120, 60), misses(1, 128));
     assert_eq!((once, twice), (0, 0), "misses of 32 after one sweep and after two");
     assert!(single > 16, "misses of 32 after as many single steps: {single}");
+}
+
+#[test]
+fn a_replay_of_the_routes_counts_what_the_engine_counted() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let spec = Spec { experts: 64, experts_per_token: 4, ..Spec::default() };
+    tiny::write(dir.path(), &spec, Layout::HfStacked { dtype: Float::Bf16 }).expect("written");
+    for policy in PolicyKind::ALL {
+        for budget in [Budget::Floor, Budget::HalfCycle, Budget::Cycles(2), Budget::Plenty] {
+            let arrangement = Arrangement { policy, budget, ..Arrangement::default() };
+            let mut model = load(dir.path(), &arrangement);
+            let chosen = Arc::new(Mutex::new(Vec::new()));
+            let notes = Arc::clone(&chosen);
+            model.listen(Some(Box::new(move |tap: Tap<'_>| {
+                if let Tap::Routes { layer, experts, .. } = tap {
+                    notes.lock().expect("nobody panicked").push((layer, experts.to_vec()));
+                }
+            })));
+            let mut sequence = model.sequence(80).expect("there is room");
+            for n in 0..80 {
+                let id = n * 97 % 450;
+                step(&mut model, &mut sequence, &[id], Want::None).expect("it runs");
+            }
+            let slots =
+                plan(&Opened::open(dir.path(), None).expect("good"), &arrangement).slot_count;
+            let cycle = spec.layers * spec.experts_per_token;
+            let mut replay = Replay::new(policy.make(slots, cycle), slots);
+            for (layer, mut experts) in std::mem::take(&mut *chosen.lock().expect("fine")) {
+                experts.sort_unstable();
+                let records: Vec<usize> = experts.iter().map(|id| *id as usize).collect();
+                replay.announce(layer, records, Stay::Usual);
+            }
+            let (found, counted) = (replay.counted(), model.counters());
+            let told = format!("{policy:?}, {budget:?}, {slots} slots: {counted:?}");
+            assert_eq!(found.hits, counted.hits, "{told}");
+            assert_eq!(found.misses, counted.misses, "{told}");
+            assert_eq!(found.evictions, counted.evictions, "{told}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The same ids give the same bits for any memory budget, any threads, any chunk and any table of kernels.
 
 use kernels::Kernels;
+use model::LookAhead;
+use store::PolicyKind;
 
 use crate::reference::Reference;
 use crate::setup::{Arrangement, Budget, FIXTURES, bits, fixture, load, tell};
@@ -11,8 +13,11 @@ fn arrangements() -> Vec<Arrangement> {
         Arrangement { budget: Budget::Floor, ..base },
         Arrangement { budget: Budget::HalfCycle, ..base },
         Arrangement { threads: 2, ..base },
-        Arrangement { look_ahead: true, ..base },
-        Arrangement { look_ahead: true, budget: Budget::HalfCycle, ..base },
+        Arrangement { look_ahead: LookAhead::On, ..base },
+        Arrangement { look_ahead: LookAhead::On, budget: Budget::Cycles(1), ..base },
+        Arrangement { look_ahead: LookAhead::Auto, budget: Budget::HalfCycle, ..base },
+        Arrangement { policy: PolicyKind::Lru, budget: Budget::HalfCycle, ..base },
+        Arrangement { policy: PolicyKind::Clock, budget: Budget::Cycles(1), ..base },
         Arrangement { threads: 3, budget: Budget::Floor, chunk: Some(7), ..base },
     ];
     all.extend([1, 7, 64].map(|chunk| Arrangement { chunk: Some(chunk), ..base }));

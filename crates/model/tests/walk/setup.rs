@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use engine::{Control, Forward, ForwardError, Step, StepOutput, Want};
 use kernels::Kernels;
-use model::{CpuModel, Opened, Settings};
+use model::{CpuModel, LookAhead, Opened, Settings};
 use store::{Disk, Plan, PolicyKind, Wish};
 
 /// The checkpoints with references.
@@ -28,7 +28,7 @@ pub(crate) struct Arrangement {
     pub(crate) threads: usize,
     pub(crate) chunk: Option<usize>,
     pub(crate) kernels: &'static Kernels,
-    pub(crate) look_ahead: bool,
+    pub(crate) look_ahead: LookAhead,
     pub(crate) policy: PolicyKind,
 }
 
@@ -51,7 +51,7 @@ impl Default for Arrangement {
             threads: 1,
             chunk: None,
             kernels: Kernels::best(),
-            look_ahead: false,
+            look_ahead: LookAhead::Off,
             policy: PolicyKind::default(),
         }
     }

@@ -200,7 +200,7 @@ impl Disk for Files {
         if self.mode != IoMode::Uring {
             return Ok(None);
         }
-        ring(self, depth).map(|queue| Some(queue))
+        ring(self, depth).map(Some)
     }
 }
 
