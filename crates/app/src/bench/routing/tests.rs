@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::bench::locality::Locality;
+use crate::open::Routing as _;
 
 const SHAPE: Shape = Shape { layers: 26, experts: 256, chosen: 8 };
 
