@@ -43,6 +43,8 @@ pub(crate) struct Planned {
     settings: Settings,
     /// How experts are read, and why so.
     pub(crate) reading: Reading,
+    /// What is there, where the budget is more than that, and what sets that limit.
+    beyond: Option<memory::Available>,
     /// A budget that would hold one cycle, where this one does not.
     cycle_budget_bytes: Option<u64>,
 }
@@ -155,7 +157,8 @@ impl Checkpoint {
         let wish = Wish { budget_bytes, ctx: args.ctx.or(ctx), chunk: None };
         let plan = Plan::make(&needs, &wish).map_err(|refusal| refused(&refusal))?;
         let cycle_budget_bytes = plan.below_cycle().then(|| cycle_budget_bytes(&needs, &plan));
-        Ok(Planned { plan, settings, reading, cycle_budget_bytes })
+        let beyond = memory::available().filter(|there| there.bytes < budget_bytes);
+        Ok(Planned { plan, settings, beyond, reading, cycle_budget_bytes })
     }
 
     /// Loads what every token needs, with progress on the screen.
@@ -201,7 +204,15 @@ impl Planned {
             }
             ref other @ Warning::ChunkReduced { .. } => other.to_string(),
         };
-        plan.warnings.iter().map(line).collect()
+        let beyond = self.beyond.iter().map(|there| {
+            format!(
+                "{} are more than the {} that are there ({})",
+                size::shown(plan.budget_bytes),
+                size::shown(there.bytes),
+                there.source
+            )
+        });
+        beyond.chain(plan.warnings.iter().map(line)).collect()
     }
 }
 

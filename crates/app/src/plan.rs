@@ -85,7 +85,14 @@ fn table(planned: &Planned, extents: usize, io_mode: &str, speed: &str) -> Strin
     let mut out = table.lines();
     let reading = &planned.reading;
     let measured = reading.gb_per_s.map_or(String::new(), |rate| format!(" at {rate:.2} GB/s"));
-    out += &format!("\nreads  {io_mode}{measured}: {}\nspeed  {speed}\n", reading.reason);
+    out += &format!("\nreads  {io_mode}{measured}: {}\n", reading.reason);
+    if let Some((now, then)) = reading.gb_per_s.zip(reading.one_piece_gb_per_s) {
+        let gain = 100.0 * (then / now - 1.0);
+        out += &format!(
+            "       {then:.2} GB/s ({gain:+.0} %) if each expert were one piece, as repack makes them\n"
+        );
+    }
+    out += &format!("speed  {speed}\n");
     let warnings = planned.warnings();
     if warnings.is_empty() {
         out += "It runs: a whole token's experts fit in the slots.\n";

@@ -187,6 +187,28 @@ impl Opened {
         Ok(probe::choose(&self.catalog, &self.banks()?, in_flight, time, seed)?)
     }
 
+    /// What the disk would give if each record were one aligned extent; `None` where it is one.
+    ///
+    /// # Errors
+    /// As `store::probe::measure`.
+    pub fn probe_one_piece(
+        &self,
+        io: IoMode,
+        in_flight: usize,
+        time: Duration,
+        seed: u64,
+    ) -> Result<Option<probe::Rate>, ModelError> {
+        let banks = self.banks()?;
+        if banks.iter().all(|bank| bank.extents_per_record() == 1) {
+            return Ok(None);
+        }
+        let files = self.files(io)?;
+        let pieces = probe::as_one_extent(&files, &banks);
+        let mut sequence = probe::Sequence::new(&pieces, seed);
+        let measure = probe::Measure { in_flight, time };
+        Ok(Some(probe::measure(&files, &pieces, &mut sequence, &measure)?))
+    }
+
     /// The experts as the store sees them: one bank a layer, one record an expert.
     ///
     /// # Errors

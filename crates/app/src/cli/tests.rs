@@ -111,7 +111,9 @@ fn what_cannot_be_done_yet_is_refused_with_what_can() {
     for (flag, value, accepted) in [
         ("--precision", "fast", "exact"),
         ("--kv", "q8", "f32"),
-        ("--io", "direct", "auto, buffered"),
+        ("--io", "fast", "auto, uring, direct, buffered, mmap"),
+        ("--policy", "arc", "lru, clock, lfu"),
+        ("--look-ahead", "2", "auto, on, off"),
         ("--backend", "gpu", "auto, cpu"),
         ("--stats", "text", "json"),
     ] {

@@ -19,7 +19,7 @@ use crate::say;
 /// How long each mode is tried.
 const PROBE: Duration = Duration::from_millis(300);
 /// Of the files that keep what was measured; other versions are measured again.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// A mode that the files can be read in.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +27,17 @@ pub(crate) struct Reading {
     pub(crate) mode: IoMode,
     /// What this disk gave in this mode, 10^9 bytes of records a second; `None` if not measured.
     pub(crate) gb_per_s: Option<f64>,
+    /// What it would give if each expert were one aligned piece, as `repack` makes them; `None` if
+    /// not measured.
+    pub(crate) one_piece_gb_per_s: Option<f64>,
     /// Why this mode, and what the others gave.
     pub(crate) reason: String,
+}
+
+impl Reading {
+    fn unmeasured(mode: IoMode, reason: String) -> Self {
+        Self { mode, gb_per_s: None, one_piece_gb_per_s: None, reason }
+    }
 }
 
 /// The mode for `wished`, with at most `in_flight` reads at the same time.
@@ -37,7 +46,7 @@ pub(super) fn choose(
     wished: cli::IoMode,
     in_flight: usize,
 ) -> Result<Reading, Fault> {
-    let asked = |mode| Reading { mode, gb_per_s: None, reason: "as --io says".to_owned() };
+    let asked = |mode| Reading::unmeasured(mode, "as --io says".to_owned());
     let reading = match wished {
         cli::IoMode::Auto => fastest(opened, in_flight)?,
         cli::IoMode::Uring => asked(IoMode::Uring),
@@ -50,7 +59,7 @@ pub(super) fn choose(
         None => Ok(reading),
         Some(note) => {
             say::note(&note);
-            Ok(Reading { mode, gb_per_s: None, reason: note })
+            Ok(Reading::unmeasured(mode, note))
         }
     }
 }
@@ -65,7 +74,12 @@ fn fastest(opened: &Opened, in_flight: usize) -> Result<Reading, Fault> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = since.as_nanos() as u64;
     let verdict = opened.probe_io(in_flight, PROBE, seed).map_err(Fault::failed)?;
-    let reading = told(&verdict);
+    let mut reading = told(&verdict);
+    if !verdict.tried.is_empty() {
+        let rate = opened.probe_one_piece(reading.mode, in_flight, PROBE, seed);
+        let rate = rate.map_err(Fault::failed)?;
+        reading.one_piece_gb_per_s = rate.map(|rate| rate.gb_per_s());
+    }
     if let Some(path) = path.filter(|_| !verdict.tried.is_empty())
         && let Err(error) = keep(&path, &reading)
     {
@@ -94,7 +108,10 @@ fn told(verdict: &Verdict) -> Reading {
     }
     let chosen = verdict.tried.iter().find(|tried| tried.mode == verdict.mode);
     let rate = chosen.and_then(|tried| tried.rate.as_ref().ok());
-    Reading { mode: verdict.mode, gb_per_s: rate.map(|rate| rate.gb_per_s()), reason }
+    Reading {
+        gb_per_s: rate.map(|rate| rate.gb_per_s()),
+        ..Reading::unmeasured(verdict.mode, reason)
+    }
 }
 
 /// The file appears under its name only when it is whole.
@@ -105,6 +122,7 @@ fn keep(path: &Path, reading: &Reading) -> io::Result<()> {
         "version": VERSION,
         "mode": reading.mode.name(),
         "gb_per_s": reading.gb_per_s,
+        "one_piece_gb_per_s": reading.one_piece_gb_per_s,
         "reason": reading.reason,
     });
     let file = tempfile::NamedTempFile::new_in(folder)?;
@@ -124,7 +142,11 @@ fn kept(path: &Path) -> Option<Reading> {
     if reason.chars().any(char::is_control) {
         return None;
     }
-    Some(Reading { mode, gb_per_s: Some(value["gb_per_s"].as_f64()?), reason: reason.to_owned() })
+    Some(Reading {
+        gb_per_s: Some(value["gb_per_s"].as_f64()?),
+        one_piece_gb_per_s: value["one_piece_gb_per_s"].as_f64(),
+        ..Reading::unmeasured(mode, reason.to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -139,15 +161,20 @@ mod tests {
         let path = folder.path().join("io/801-9x1769472.json");
         assert_eq!(kept(&path), None, "nothing was measured yet");
         let reason = "no other was faster".to_owned();
-        let reading = Reading { mode: IoMode::Direct, gb_per_s: Some(1.5), reason };
+        let reading = Reading {
+            mode: IoMode::Direct,
+            gb_per_s: Some(1.5),
+            one_piece_gb_per_s: Some(2.25),
+            reason,
+        };
         for _ in 0..2 {
             keep(&path, &reading).expect("it can be written, and again");
             assert_eq!(kept(&path).as_ref(), Some(&reading), "as it was");
         }
         let good = fs::read_to_string(&path).expect("it is there");
         for (from, to) in [
-            ("\"version\":1", "\"version\":2"),
-            ("\"version\":1,", ""),
+            ("\"version\":2", "\"version\":1"),
+            ("\"version\":2,", ""),
             ("direct", "telepathy"),
             ("1.5", "null"),
             ("1.5", "\"fast\""),

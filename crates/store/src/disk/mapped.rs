@@ -13,6 +13,10 @@ use crate::ShortRead;
 /// What is copied before its pages are given back.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// The largest page that a system maps at one touch.
+#[cfg(target_os = "linux")]
+const LARGE_PAGE_BYTES: usize = 2 << 20;
+
 /// A mapping of a whole file, for reading.
 #[derive(Debug)]
 pub(super) struct Mapped {
@@ -69,13 +73,16 @@ impl Mapped {
     fn forget(&self, at: usize, bytes: usize) {
         use rustix::mm::{Advice, madvise};
 
-        let page = crate::memory::page_bytes();
-        let begin = at / page * page;
-        // SAFETY: the range begins inside of what was mapped, and its end is that of a page of it.
-        // Pages of a file that were only read are the same when they are touched again.
+        // A touch may map a large page, of which only a part was copied.
+        let start = self.start.as_ptr() as usize;
+        let begin = ((start + at) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES).max(start) - start;
+        let end = (start + at + bytes).next_multiple_of(LARGE_PAGE_BYTES) - start;
+        let end = end.min(self.bytes);
+        // SAFETY: both ends lie inside of what was mapped, and the first is that of a page. Pages
+        // of a file that were only read are the same when they are touched again.
         let _ = unsafe {
             let start = self.start.as_ptr().add(begin).cast();
-            madvise(start, at + bytes - begin, Advice::LinuxDontNeed)
+            madvise(start, end - begin, Advice::LinuxDontNeed)
         };
     }
 

@@ -1,8 +1,7 @@
 //! Routes that are made up against what is known of real ones, maps and guesses.
 
-use std::sync::Arc;
-
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::*;
 use crate::bench::locality::Locality;
