@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 
 use engine::{Forward, Want};
 use model::Opened;
-use model::repack::repack;
+use model::repack::{Verified, repack, verify};
 use model::tiny::{self, Float, Form, Layout, Spec};
 
 use crate::setup::{Arrangement, Budget, FIXTURES, bits, fixture, load, step};
+use crate::synthetic::{order, written};
 
 fn floor() -> Arrangement {
     Arrangement { budget: Budget::Floor, threads: 2, ..Arrangement::default() }
@@ -77,6 +78,39 @@ fn every_layout_and_shape_computes_the_same_bits() {
     }
     for name in FIXTURES {
         check(name, &fixture(name));
+    }
+}
+
+/// Layers that share tensors go on sharing them: one record file for all of them.
+#[test]
+fn shared_layers_stay_shared_and_compute_the_same_bits() {
+    let spec = Spec { layers: 9, ..Spec::wide() };
+    for (distinct, wanted) in [
+        (2, vec!["experts-00000.records", "experts-00003.records"]),
+        (3, vec!["experts-00000.records", "experts-00001.records", "experts-00003.records"]),
+    ] {
+        let shared = written(&order(spec.clone(), 4, Some(distinct)));
+        let out = tempfile::tempdir().expect("a temporary directory");
+        let quiet = AtomicBool::new(false);
+        let done = repack(shared.path(), out.path(), &|_, _| (), &quiet).expect("it is repacked");
+        assert_eq!(done.layers, distinct, "a file for each that has tensors of its own");
+        let entries = fs::read_dir(out.path()).expect("the directory is there");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
+        names.retain(|name| name.ends_with(".records"));
+        names.sort();
+        assert_eq!(names, wanted, "{distinct} distinct");
+        let [was, is] = [shared.path(), out.path()].map(|dir| {
+            let opened = Opened::open(dir, None).expect("a good checkpoint");
+            (opened.config().layer_alias.clone(), opened.inspection().trunk_bytes)
+        });
+        assert_eq!(was, is, "{distinct} distinct: who shares with whom, and the trunk");
+        assert!(logits(shared.path()) == logits(out.path()), "{distinct}: the same bits");
+        let checked = verify(out.path(), Some(shared.path()), &|_, _| (), &quiet).expect("good");
+        let Verified::Whole { records, compared: true, .. } = checked else {
+            panic!("{checked:?}")
+        };
+        assert_eq!(records, distinct * spec.experts, "{distinct}: every record once");
     }
 }
 

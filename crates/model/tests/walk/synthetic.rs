@@ -14,12 +14,12 @@ use serde_json::Value;
 use crate::setup::{Arrangement, Budget, bits, load, step};
 use crate::tiny_layouts::check_written;
 
-fn order(spec: Spec, bits: u32, distinct_layers: Option<usize>) -> Order {
+pub(crate) fn order(spec: Spec, bits: u32, distinct_layers: Option<usize>) -> Order {
     let spec = Spec { mtp: false, vision: false, ..spec };
     Order { name: "small".to_owned(), spec, bits, distinct_layers, shard_bytes: u64::MAX }
 }
 
-fn written(order: &Order) -> tempfile::TempDir {
+pub(crate) fn written(order: &Order) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     synth::write(dir.path(), order, &|_, _| (), &AtomicBool::new(false)).expect("it is written");
     dir
