@@ -78,7 +78,9 @@ pub(super) fn disk(args: &DiskArgs) -> Result<String, Fault> {
             let mut rates = Vec::new();
             for in_flight in IN_FLIGHT {
                 interrupt::check(cancel)?;
-                rates.push(measure(&files, &banks, in_flight, time, args.seed)?);
+                // Another order each time: what was read just now may lie in a cache.
+                let seed = args.seed.wrapping_add((rows.len() * 64 + in_flight) as u64);
+                rates.push(measure(&files, &banks, in_flight, time, seed)?);
             }
             rows.push(Row { io_mode, pattern, extents, rates });
         }
