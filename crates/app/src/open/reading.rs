@@ -48,6 +48,13 @@ pub(super) fn choose(
 ) -> Result<Reading, Fault> {
     let asked = |mode| Reading::unmeasured(mode, "as --io says".to_owned());
     let reading = match wished {
+        // The page cache would hold what layers share once and flatter every figure.
+        cli::IoMode::Auto if opened.distinct_layers() < opened.config().layers() => {
+            Reading::unmeasured(
+                IoMode::Uring,
+                "layers share bytes that a page cache would keep".into(),
+            )
+        }
         cli::IoMode::Auto => fastest(opened, in_flight)?,
         cli::IoMode::Uring => asked(IoMode::Uring),
         cli::IoMode::Direct => asked(IoMode::Direct),
