@@ -9,6 +9,9 @@ use super::output::Output;
 use super::source::Source;
 use super::work::Work;
 
+/// Hashes of smaller files are made again sooner than noted, which waits for the disk.
+const NOTED_BYTES: u64 = 64 << 20;
+
 /// The source's files, and those hashes that are known.
 pub(super) struct Sums(pub(super) Journal);
 
@@ -35,7 +38,9 @@ pub(super) fn hash_all(
         let (sum, _) = work.sha256(&source.dir.join(&stamp.name))?;
         let mut sums = lock();
         sums.0.source[n].1 = Some(sum);
-        output.note(&sums.0)?;
+        if stamp.bytes >= NOTED_BYTES {
+            output.note(&sums.0)?;
+        }
     }
     Ok(())
 }

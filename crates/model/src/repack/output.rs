@@ -159,14 +159,14 @@ impl Output {
     pub(super) fn end_file(&self, file: &File, name: &str) -> Result<(), RepackError> {
         let path = self.dir.join(format!("{name}{PART}"));
         file.sync_all().map_err(RepackError::io(&path, "write"))?;
-        fs::rename(&path, self.dir.join(name)).map_err(RepackError::io(&path, "rename"))?;
-        sync(&self.dir)
+        fs::rename(&path, self.dir.join(name)).map_err(RepackError::io(&path, "rename"))
     }
 
     fn write_whole(&self, name: &str, bytes: &[u8]) -> Result<(), RepackError> {
         let (mut file, path) = self.begin_file(name)?;
         file.write_all(bytes).map_err(RepackError::io(&path, "write"))?;
-        self.end_file(&file, name)
+        self.end_file(&file, name)?;
+        sync(&self.dir)
     }
 
     /// Copies a small file as it is.
@@ -189,6 +189,8 @@ impl Output {
 
     /// Writes the manifest: from then on it is a model.
     pub(super) fn finish(&self, manifest: &Manifest) -> Result<(), RepackError> {
+        // What it names has its name on the disk before it does.
+        sync(&self.dir)?;
         self.write_whole(MANIFEST, &manifest.to_bytes())?;
         self.remove_journal();
         Ok(())
