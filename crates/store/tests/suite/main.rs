@@ -8,6 +8,7 @@ mod faults;
 mod guesses;
 mod layouts;
 mod opening;
+mod passing;
 mod policies;
 mod probes;
 mod replays;
