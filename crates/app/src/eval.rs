@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use engine::Control;
 use serde_json::Value;
 
-use crate::cli::LogitsArgs;
+use crate::cli::{LogitsArgs, Precision};
 use crate::fault::Fault;
 use crate::open::{self, Checkpoint, Texts};
 use crate::progress::{Progress, Unit};
@@ -26,7 +26,9 @@ pub(crate) fn logits(args: &LogitsArgs) -> Result<(), Fault> {
         );
         return Err(Fault::refused(why));
     }
-    let planned = checkpoint.plan(&args.machine, Texts::None, Some(wanted))?;
+    let mut machine = args.machine.clone();
+    machine.precision.get_or_insert(Precision::Exact);
+    let planned = checkpoint.plan(&machine, Texts::None, Some(wanted))?;
     planned.warnings().iter().for_each(say::warning);
     let mut model = checkpoint.load(&planned, cancel)?;
     write(&mut model, &ids, args, cancel)

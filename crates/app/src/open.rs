@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 pub(crate) use dump::Dump;
 use engine::Control;
-use kernels::Kernels;
+use kernels::{Kernels, Precision};
 pub(crate) use model::Routing;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, LookAhead, ModelError, Opened, Settings, TraceError};
@@ -139,6 +139,7 @@ impl Checkpoint {
         let settings = Settings {
             threads,
             kernels: Kernels::best(),
+            precision: precision(args.precision),
             process_bytes: process::bytes(
                 tokenizer_file_bytes,
                 vocabulary,
@@ -181,6 +182,14 @@ impl Planned {
     /// How experts are read.
     pub(crate) fn io_mode(&self) -> &'static str {
         self.settings.io.name()
+    }
+
+    /// How weights are multiplied.
+    pub(crate) fn precision(&self) -> &'static str {
+        match self.settings.precision {
+            Precision::Exact => "exact",
+            Precision::Fast => "fast",
+        }
     }
 
     /// The instructions that multiply.
@@ -265,6 +274,13 @@ fn look_ahead(wished: cli::LookAhead) -> LookAhead {
         cli::LookAhead::Auto => LookAhead::Auto,
         cli::LookAhead::On => LookAhead::On,
         cli::LookAhead::Off => LookAhead::Off,
+    }
+}
+
+fn precision(wished: Option<cli::Precision>) -> Precision {
+    match wished {
+        Some(cli::Precision::Exact) => Precision::Exact,
+        Some(cli::Precision::Fast) | None => Precision::Fast,
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Fault> {
         ram: speed::ram(planned.threads(), planned.plan.budget_bytes)?,
         disk: planned.reading.gb_per_s.map(|rate| 1e9 * rate),
     };
-    let predicted = speed::predict(&Asked::of(&checkpoint, &planned.plan), &speeds);
+    let predicted = speed::predict(&Asked::of(&checkpoint, &planned), &speeds);
     let text = if args.json {
         format!("{}\n", json(&planned.plan, extents, io_mode, predicted))
     } else {

@@ -180,7 +180,7 @@ fn conditions(args: &RunArgs, checkpoint: &Checkpoint, planned: &Planned) -> Con
         budget_bytes: planned.plan.budget_bytes,
         experts_per_token: checkpoint.experts_per_token(),
         published_experts_per_token: checkpoint.published_experts_per_token(),
-        precision: args.machine.precision.name(),
+        precision: planned.precision(),
         threads: planned.threads(),
         device: args.machine.backend.device(),
         isa: planned.isa(),

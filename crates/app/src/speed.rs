@@ -5,16 +5,17 @@ mod kept;
 pub(crate) use kept::ram;
 
 use crate::bench::bound::{Speeds, Work};
-use crate::open::{Checkpoint, Plan};
+use crate::open::{Checkpoint, Planned};
 
 /// The context that a prediction is for, in ids: enough for an answer.
 const POSITION: usize = 1024;
 
-/// The share of memory's speed at which weights are multiplied in the exact precision, which is
-/// bound by arithmetic and not by memory; reads of the disk need no such allowance. Measured: 0.32
-/// to 0.37 on a synthetic 35B (4 bits), AMD EPYC (Zen 3, AVX2), 2 threads; half of that while other
-/// work kept both cores busy.
-const MULTIPLYING_SHARE: f64 = 0.33;
+/// The share of memory's speed at which weights are multiplied; reads of the disk need no such
+/// allowance. The exact precision is bound by arithmetic and not by memory. Measured: 0.32 to 0.37
+/// on a synthetic 35B (4 bits), AMD EPYC (Zen 3, AVX2), 2 threads; half of that while other work
+/// kept both cores busy.
+const EXACT_SHARE: f64 = 0.33;
+const FAST_SHARE: f64 = 0.85;
 
 /// Hit rates of a least-recently-used cache by the share of all experts that it holds: the lowest
 /// that was published for any of the models whose routing is known, first reads counted.
@@ -40,6 +41,8 @@ pub(crate) struct Asked {
     pub(crate) share: f64,
     /// Whether the slots hold less than one token uses.
     pub(crate) below_cycle: bool,
+    /// The share of memory's speed at which weights are multiplied.
+    pub(crate) multiplying_share: f64,
 }
 
 /// Tokens a second, and the hit rates (0 to 1) behind them.
@@ -54,8 +57,13 @@ pub(crate) struct Prediction {
 }
 
 impl Asked {
-    pub(crate) fn of(checkpoint: &Checkpoint, plan: &Plan) -> Self {
+    pub(crate) fn of(checkpoint: &Checkpoint, planned: &Planned) -> Self {
+        let plan = &planned.plan;
         Self {
+            multiplying_share: match planned.precision() {
+                "exact" => EXACT_SHARE,
+                _ => FAST_SHARE,
+            },
             trunk_bytes: checkpoint.inspection().trunk_bytes_per_token,
             state_bytes: checkpoint.state_bytes_per_token(POSITION.min(plan.ctx)),
             expert_bytes: plan.cycle_bytes,
@@ -82,7 +90,7 @@ impl Asked {
             expert_bytes: self.expert_bytes as f64,
             missed_bytes: self.expert_bytes as f64 * (1.0 - hit_rate),
         };
-        let speeds = Speeds { ram: MULTIPLYING_SHARE * speeds.ram, ..*speeds };
+        let speeds = Speeds { ram: self.multiplying_share * speeds.ram, ..*speeds };
         work.bounds(&speeds).map(|bounds| bounds.bound)
     }
 }
@@ -136,6 +144,7 @@ mod tests {
         expert_bytes: 4_000_000_000,
         share: 0.18,
         below_cycle: false,
+        multiplying_share: 0.5,
     };
     const SPEEDS: Speeds = Speeds { ram: 20e9, disk: Some(2e9) };
 
@@ -157,7 +166,7 @@ mod tests {
         let found = predict(&ASKED, &SPEEDS).expect("all is known");
         // Trunk and state, 4 GB, at a share of 20 GB/s; then 4 GB of experts at that speed, or what
         // is missed of them, 56.5 % or 82 %, at 2 GB/s, whichever takes longer.
-        let multiplied = 0.2 / MULTIPLYING_SHARE;
+        let multiplied = 0.2_f64 / 0.5;
         assert!(near(found.tok_per_s, 1.0 / (multiplied + multiplied.max(1.13))), "{found:?}");
         assert!(near(found.tok_per_s_low, 1.0 / (multiplied + multiplied.max(1.64))), "{found:?}");
         assert!(near(found.hit_rate, 0.435) && near(found.hit_rate_low, 0.18), "{found:?}");
@@ -168,12 +177,12 @@ mod tests {
         let blind = Speeds { disk: None, ..SPEEDS };
         let whole = Asked { share: 1.0, ..ASKED };
         let found = predict(&whole, &blind).expect("nothing is read");
-        let want = MULTIPLYING_SHARE / 0.4;
+        let want = 0.5 / 0.4;
         assert!(near(found.tok_per_s, want), "8 GB at a share of 20 GB/s: {found:?}");
         assert_eq!(predict(&ASKED, &blind), None, "reads from a disk that nobody knows");
         let short = Asked { below_cycle: true, ..ASKED };
         let found = predict(&short, &SPEEDS).expect("all is known");
-        let want = 1.0 / (0.2 / MULTIPLYING_SHARE + 2.0);
+        let want = 1.0 / (0.2 / 0.5 + 2.0);
         assert!(near(found.hit_rate, 0.0) && near(found.tok_per_s, want), "{found:?}");
     }
 }

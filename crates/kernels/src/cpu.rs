@@ -2,10 +2,13 @@
 
 use std::sync::{Mutex, TryLockError};
 
+use crate::activations::{Activations, Order, Quantised, Row, Wanted};
+use crate::dots::TILE;
+use crate::ops::integers::{TOGETHER, TileScratch};
 use crate::ops::matmul::{TILE_ROWS, matmul, padded_cols};
 use crate::pool::Pool;
 use crate::rows::{Columns, Items};
-use crate::{KernelError, Kernels, Matrix};
+use crate::{KernelError, Kernels, Matrix, Quant};
 
 /// Multiplications of one part of the work: several microseconds.
 const PART: usize = 1 << 16;
@@ -25,8 +28,66 @@ pub struct Product<'a> {
 pub struct Cpu {
     kernels: &'static Kernels,
     pool: Pool,
-    /// One for each thread, for decoded rows; it grows to the widest matrix so far.
-    scratch: Vec<Mutex<Vec<f32>>>,
+    precision: Precision,
+    /// One for each thread; it grows to the widest matrix so far.
+    scratch: Vec<Mutex<Scratch>>,
+    /// The vectors of the call that runs.
+    activations: Mutex<Activations>,
+}
+
+/// How products with packed integers are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Weights are decoded to f32 and multiplied with vectors of f32.
+    Exact,
+    /// Vectors become integers of eight bits, with one step for as many elements as share a scale
+    /// of the weights: step = max |x| / 127. The sums of a group's products are exact, and group i
+    /// goes to lane i mod 16 of the sum: by fused multiply-add scale · (step · Σ q·integer), then
+    /// bias · (step · Σ integer). Matrices that are not affine are multiplied exactly.
+    Fast,
+}
+
+/// A matrix and its vectors, to be shared out.
+struct Job<'a> {
+    matrix: Matrix<'a>,
+    x: X<'a>,
+    columns: Columns<'a>,
+}
+
+enum X<'a> {
+    Floats(&'a [f32]),
+    Ints(Quantised<'a>),
+}
+
+/// What one thread needs.
+#[derive(Default)]
+struct Scratch {
+    /// Decoded rows.
+    rows: Vec<f32>,
+    tile: TileScratch,
+}
+
+/// Of `n` vectors, how many meet unpacked tiles: from `many` on all but a rest that would leave
+/// half of a tile's sums unused.
+fn tiled(n: usize, many: usize) -> usize {
+    match n % TOGETHER {
+        _ if n < many => 0,
+        rest if rest <= TOGETHER / 2 => n - rest,
+        _ => n,
+    }
+}
+
+/// The multiplications of all products, whose lengths fit.
+fn check(products: &[Product<'_>]) -> usize {
+    let mut total = 0_usize;
+    for product in products {
+        let (rows, cols) = (product.matrix.rows(), product.matrix.cols());
+        let n = product.x.len() / cols;
+        assert!(n * cols == product.x.len(), "x: {} elements of {cols} columns", product.x.len());
+        assert!(n * rows == product.out.len(), "out: {} of {n} x {rows}", product.out.len());
+        total = total.saturating_add(rows.saturating_mul(product.x.len()));
+    }
+    total
 }
 
 impl Cpu {
@@ -34,10 +95,18 @@ impl Cpu {
     ///
     /// # Errors
     /// When `threads` is 0 or more than 1024, or the system refuses a thread.
-    pub fn new(kernels: &'static Kernels, threads: usize) -> Result<Cpu, KernelError> {
+    pub fn new(
+        kernels: &'static Kernels,
+        threads: usize,
+        precision: Precision,
+    ) -> Result<Cpu, KernelError> {
         let pool = Pool::new(threads)?;
         let scratch = (0..threads).map(|_| Mutex::default()).collect();
-        Ok(Cpu { kernels, pool, scratch })
+        Ok(Cpu { kernels, pool, precision, scratch, activations: Mutex::default() })
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     pub fn threads(&self) -> usize {
@@ -48,54 +117,118 @@ impl Cpu {
         self.kernels
     }
 
-    /// The most that matrices of up to `cols` columns leave allocated. Products with one vector
-    /// need none.
-    pub const fn scratch_bytes(cols: usize, threads: usize) -> usize {
-        threads * TILE_ROWS * padded_cols(cols) * size_of::<f32>()
+    /// The most that calls leave allocated, with up to `rows` vectors of up to `cols` columns a
+    /// call and matrices of these layouts.
+    pub fn scratch_bytes(
+        precision: Precision,
+        (rows, cols): (usize, usize),
+        quants: &[Quant],
+        threads: usize,
+    ) -> usize {
+        let decoded = threads * TILE_ROWS * padded_cols(cols) * size_of::<f32>();
+        match precision {
+            Precision::Exact => decoded,
+            Precision::Fast => {
+                decoded
+                    + threads * TileScratch::bytes(cols)
+                    + Activations::bytes(rows, cols, quants)
+            }
+        }
     }
 
     /// out[t][r] = dot(decode_row(w, r), x[t]) for every vector t and row r: `x` is [n, cols],
     /// `out` [n, rows]. The same bits for every n, every number of threads and every table.
+    /// In [`Precision::Fast`] see there what a packed matrix gives.
     pub fn matmul(&self, w: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
         self.matmul_each(&mut [Product { matrix: *w, x, out }]);
     }
 
     /// [`Cpu::matmul`] of several matrices, in one go.
     pub fn matmul_each(&self, products: &mut [Product<'_>]) {
-        let mut total = 0_usize;
+        let total = check(products);
+        let mut own = match self.activations.try_lock() {
+            Ok(own) => Some(own),
+            Err(TryLockError::Poisoned(own)) => Some(own.into_inner()),
+            // Only calls from inside a task, or from several threads, can meet here.
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let mut spare = Activations::default();
+        let activations = own.as_deref_mut().unwrap_or(&mut spare);
+        let (wanted, of_product) = self.wanted(products);
+        self.quantise(activations.rows(&wanted));
+        let views = activations.views(&wanted);
         let mut jobs = Vec::with_capacity(products.len());
-        for product in products {
-            let (rows, cols) = (product.matrix.rows(), product.matrix.cols());
-            let n = product.x.len() / cols;
-            assert!(
-                n * cols == product.x.len(),
-                "x: {} elements of {cols} columns",
-                product.x.len()
-            );
-            assert!(n * rows == product.out.len(), "out: {} of {n} x {rows}", product.out.len());
-            if n == 0 {
+        for (product, view) in products.iter_mut().zip(of_product) {
+            if product.x.is_empty() {
                 continue;
             }
-            total = total.saturating_add(rows.saturating_mul(product.x.len()));
-            let step = (PART / product.x.len()).max(1).next_multiple_of(TILE_ROWS);
-            jobs.push((product.matrix, product.x, Columns::new(product.out, rows, step)));
+            let x = view.map_or(X::Floats(product.x), |index| X::Ints(views[index]));
+            let step = (PART / product.x.len()).max(1).next_multiple_of(TILE);
+            let columns = Columns::new(product.out, product.matrix.rows(), step);
+            jobs.push(Job { matrix: product.matrix, x, columns });
         }
-        let work = |index: usize| {
-            let mut spare = Vec::new();
-            let mut own = match self.scratch[index].try_lock() {
-                Ok(own) => Some(own),
-                Err(TryLockError::Poisoned(own)) => Some(own.into_inner()),
-                // Only calls from inside a task can meet here; theirs is freed at once.
-                Err(TryLockError::WouldBlock) => None,
+        let work = |index: usize| self.take_parts(index, &jobs);
+        if total < ALONE { work(0) } else { self.pool.run(&work) }
+    }
+
+    /// The sets of vectors that are needed as integers, each once, and which one each product has.
+    fn wanted<'x>(&self, products: &[Product<'x>]) -> (Vec<Wanted<'x>>, Vec<Option<usize>>) {
+        let mut wanted: Vec<Wanted<'x>> = Vec::new();
+        let find = |product: &Product<'x>| {
+            let order = match self.precision {
+                Precision::Exact => None,
+                Precision::Fast => Order::of(product.matrix.quant()),
+            }?;
+            let new = Wanted { x: product.x, cols: product.matrix.cols(), order };
+            let same = |old: &Wanted<'_>| {
+                std::ptr::eq(old.x, new.x) && old.cols == new.cols && old.order == new.order
             };
-            let scratch = own.as_deref_mut().unwrap_or(&mut spare);
-            for (matrix, x, columns) in &jobs {
-                while let Some(mut part) = columns.take() {
-                    matmul(self.kernels, matrix, x, &mut part, scratch);
+            wanted.iter().position(same).or_else(|| {
+                wanted.push(new);
+                Some(wanted.len() - 1)
+            })
+        };
+        let of_product = products.iter().map(find).collect();
+        (wanted, of_product)
+    }
+
+    fn quantise(&self, mut rows: Vec<Row<'_, '_>>) {
+        let elements: usize = rows.iter().map(|row| row.x.len()).sum();
+        if elements < ALONE {
+            rows.iter_mut().for_each(self.kernels.quantise);
+        } else {
+            self.each(&mut rows, |_, row| (self.kernels.quantise)(row));
+        }
+    }
+
+    fn take_parts(&self, index: usize, jobs: &[Job<'_>]) {
+        let mut spare = Scratch::default();
+        let mut own = match self.scratch[index].try_lock() {
+            Ok(own) => Some(own),
+            Err(TryLockError::Poisoned(own)) => Some(own.into_inner()),
+            // Only calls from inside a task can meet here; theirs is freed at once.
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let scratch = own.as_deref_mut().unwrap_or(&mut spare);
+        for Job { matrix, x, columns } in jobs {
+            while let Some(mut part) = columns.take() {
+                match x {
+                    X::Floats(x) => {
+                        matmul(self.kernels, matrix, x, &mut part, &mut scratch.rows);
+                    }
+                    X::Ints(x) => {
+                        let (tiled, rest) = x.split(tiled(x.n, self.kernels.many));
+                        if tiled.n > 0 {
+                            let tile = &mut scratch.tile;
+                            (self.kernels.many_vectors)(matrix, &tiled, &mut part, tile);
+                        }
+                        if rest.n > 0 {
+                            (self.kernels.few_vectors)(matrix, &rest, &mut part);
+                        }
+                    }
                 }
             }
-        };
-        if total < ALONE { work(0) } else { self.pool.run(&work) }
+        }
     }
 
     /// Calls `work` with every item and its index, on all threads; in which order is not said.

@@ -39,6 +39,8 @@ pub(crate) trait Lanes: Num {
     fn from_fp8(bytes: &[u8; 16]) -> Self;
     /// Sixteen integers of `BITS` bits each, in 2 × `BITS` bytes, the least significant bit first.
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Self;
+    /// The first `count` lanes; the others are zero, whatever they were.
+    fn first(self, count: usize) -> Self;
     /// The lanes added: l and l+8, then l and l+4, l+2, l+1.
     fn sum(self) -> f32;
 

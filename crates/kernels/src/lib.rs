@@ -8,7 +8,9 @@
 //!
 //! Lengths that do not fit together are mistakes of the calling code and panic with both lengths.
 
+mod activations;
 mod cpu;
+mod dots;
 mod error;
 mod float;
 mod lanes;
@@ -25,7 +27,7 @@ pub mod tolerances;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use cpu::{Cpu, Product};
+pub use cpu::{Cpu, Precision, Product};
 pub use error::KernelError;
 pub use float::{Float, all_finite};
 pub use math::{exp, sigmoid, softplus};

@@ -1,10 +1,11 @@
 //! The reference table: the operations in plain Rust, which every other table repeats bit for bit.
 
+use crate::dots::PortableDots;
 use crate::float::{bf16_to_f32, f16_to_f32, fp8_to_f32};
 use crate::lanes::{LANES, Lanes, Num};
 use crate::table::{Isa, table};
 
-table!(Scalar, Portable, []);
+table!(Scalar, Portable, PortableDots, []);
 
 impl Num for f32 {
     const WIDTH: usize = 1;
@@ -61,7 +62,7 @@ impl Num for f32 {
 /// Sixteen elements as an array. On aarch64, whose baseline has fused multiply-add, the compiler
 /// makes vector code of it.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; LANES]);
+pub(crate) struct Portable(pub(crate) [f32; LANES]);
 
 impl Portable {
     #[inline(always)]
@@ -176,6 +177,13 @@ impl Lanes for Portable {
             }
         }
         Portable(lanes)
+    }
+    #[inline(always)]
+    fn first(mut self, count: usize) -> Portable {
+        for (l, lane) in self.0.iter_mut().enumerate() {
+            *lane = if l < count { *lane } else { 0.0 };
+        }
+        self
     }
     #[inline(always)]
     fn sum(self) -> f32 {

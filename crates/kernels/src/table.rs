@@ -11,8 +11,12 @@ pub enum Isa {
     Scalar,
     /// AVX2 with FMA and F16C.
     Avx2,
+    /// AVX2 and AVX-VNNI.
+    AvxVnni,
     /// AVX-512 F, BW, DQ and VL.
     Avx512,
+    /// AVX-512 with VNNI.
+    Avx512Vnni,
 }
 
 impl fmt::Display for Isa {
@@ -22,7 +26,9 @@ impl fmt::Display for Isa {
             Isa::Scalar if cfg!(target_arch = "aarch64") => "neon",
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avxvnni",
             Isa::Avx512 => "avx512",
+            Isa::Avx512Vnni => "avx512vnni",
         })
     }
 }
@@ -30,15 +36,20 @@ impl fmt::Display for Isa {
 /// Short names for what operations take, so that the table below can be read.
 pub(crate) mod types {
     use crate::Matrix;
+    use crate::activations::{Quantised, Row};
+    use crate::ops::integers::TileScratch;
     use crate::rows::Part;
 
     pub(crate) type M<'a> = &'a Matrix<'a>;
     pub(crate) type P<'a, 'p> = &'a mut Part<'p>;
+    pub(crate) type X<'a> = &'a Quantised<'a>;
+    pub(crate) type R<'a, 'x, 'r> = &'a mut Row<'x, 'r>;
+    pub(crate) type S<'a> = &'a mut TileScratch;
     pub(crate) type In<'a> = &'a [f32];
     pub(crate) type Out<'a> = &'a mut [f32];
 }
 
-use types::{In, M, Out, P};
+use types::{In, M, Out, P, R, S, X};
 
 type Attend = fn(In<'_>, In<'_>, In<'_>, f32, Out<'_>);
 type Delta = fn(Out<'_>, In<'_>, In<'_>, In<'_>, f32, f32, Out<'_>, Out<'_>);
@@ -49,6 +60,11 @@ pub struct Kernels {
     pub(crate) decode_row: fn(M<'_>, usize, Out<'_>),
     pub(crate) one_vector: fn(M<'_>, In<'_>, P<'_, '_>),
     pub(crate) decoded_rows: fn(In<'_>, usize, In<'_>, usize, P<'_, '_>),
+    pub(crate) quantise: fn(R<'_, '_, '_>),
+    pub(crate) few_vectors: fn(M<'_>, X<'_>, P<'_, '_>),
+    pub(crate) many_vectors: fn(M<'_>, X<'_>, P<'_, '_>, S<'_>),
+    /// Vectors from which `many_vectors` is the faster of the two.
+    pub(crate) many: usize,
     pub(crate) dot: fn(In<'_>, In<'_>) -> f32,
     pub(crate) rms_norm: fn(In<'_>, In<'_>, f32, Out<'_>),
     pub(crate) l2_norm: fn(Out<'_>, f32, f32),
@@ -114,7 +130,7 @@ macro_rules! operation {
 
 /// Defines `TABLE`: every operation for one lane type and the target features that it needs.
 macro_rules! table {
-    ($isa:ident, $lanes:ty, $features:tt) => {
+    ($isa:ident, $lanes:ty, $dots:ty, $features:tt) => {
         pub(crate) static TABLE: $crate::Kernels = {
             use $crate::ops::*;
             use $crate::table::operation;
@@ -130,6 +146,16 @@ macro_rules! table {
                     $features, matmul::decoded_rows::<$lanes>,
                     (decoded: In<'_>, first: usize, x: In<'_>, cols: usize, part: P<'_, '_>)
                 ),
+        quantise: operation!($features, quantise::quantise, (row: R<'_, '_, '_>)),
+                few_vectors: operation!(
+                    $features, integers::few_vectors::<$dots>,
+                    (m: M<'_>, x: X<'_>, part: P<'_, '_>)
+                ),
+                many_vectors: operation!(
+                    $features, integers::many_vectors::<$dots>,
+                    (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
+                ),
+                many: <$dots as $crate::dots::Dots>::MANY,
         dot: operation!($features, sums::dot::<$lanes>, (a: In<'_>, b: In<'_>) -> f32),
                 rms_norm: operation!(
                     $features, sums::rms_norm::<$lanes>,

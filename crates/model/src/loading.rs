@@ -82,7 +82,7 @@ impl Opened {
             frequencies: inverse_frequencies(&config),
             cache,
             record_bytes,
-            cpu: Cpu::new(settings.kernels, settings.threads)?,
+            cpu: Cpu::new(settings.kernels, settings.threads, settings.precision)?,
             chunk: plan.chunk,
             scratch: Some(Box::new(Scratch::new(&config, fused, plan.chunk))),
             hooks: Hooks::new(settings.look_ahead),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use format::Catalog;
-use kernels::Kernels;
+use kernels::{Cpu, Kernels, Precision, Quant};
 use store::{Bank, Disk, Files, IoMode, Needs, Plan, PolicyKind, probe};
 
 use crate::config::Config;
@@ -40,6 +40,8 @@ pub struct Opened {
 pub struct Settings {
     pub threads: usize,
     pub kernels: &'static Kernels,
+    /// How packed weights are multiplied.
+    pub precision: Precision,
     /// Memory of the process beside the model: code, tokenizer, answers.
     pub process_bytes: u64,
     /// Sequences that live at the same time.
@@ -247,9 +249,17 @@ impl Opened {
 
     /// Buffers of a pass of `rows` rows, and of the threads that run it.
     fn pass_bytes(&self, settings: &Settings, rows: usize) -> u64 {
-        let cols = self.weights.matrices().map(|matrix| matrix.cols).max().unwrap_or(0);
+        let matrices = self.weights.matrices().map(|matrix| (matrix.quant, matrix.cols));
+        let experts = self.weights.layers.iter().flat_map(|layer| layer.experts.pieces());
+        let all: Vec<(Quant, usize)> =
+            matrices.chain(experts.map(|piece| (piece.quant, piece.cols))).collect();
+        let quants: Vec<Quant> = all.iter().map(|(quant, _)| *quant).collect();
+        let cols = all.iter().map(|(_, cols)| *cols).max().unwrap_or(0);
+        // A single row goes through all its experts together.
+        let vectors = rows.max(self.config.experts_per_token);
+        let Settings { precision, threads, .. } = *settings;
         Scratch::bytes(&self.config, self.is_fused(), rows)
-            + kernels::Cpu::scratch_bytes(cols, settings.threads) as u64
+            + Cpu::scratch_bytes(precision, (vectors, cols), &quants, threads) as u64
     }
 
     /// Short vectors as f32, and what stands beside them.

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use engine::ForwardError;
+use kernels::Precision;
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
@@ -10,8 +11,6 @@ use crate::state::{CUT_MAX, LayerState, Sequence};
 
 const MAGIC: &[u8; 8] = b"fmoe-seq";
 const VERSION: u32 = 1;
-/// Precision and the type of keys and values: both f32, the only ones there are.
-const EXACT_F32: u32 = 0;
 /// Floats that are turned into bytes at a time.
 const BLOCK_FLOATS: usize = 4096;
 
@@ -20,6 +19,7 @@ const BLOCK_FLOATS: usize = 4096;
 /// values up to the position only), then SHA-256 of all of that.
 pub(crate) fn write(
     config: &Config,
+    precision: Precision,
     fingerprint: &[u8; 32],
     sequence: &Sequence,
     out: &mut dyn Write,
@@ -30,7 +30,7 @@ pub(crate) fn write(
     let mut out = Summed { out, sum: Sha256::new() };
     out.write_all(MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
-    out.write_all(&EXACT_F32.to_le_bytes())?;
+    out.write_all(&code(precision).to_le_bytes())?;
     out.write_all(fingerprint)?;
     for count in [sequence.position, sequence.pending, sequence.last_step] {
         out.write_all(&(count as u64).to_le_bytes())?;
@@ -59,6 +59,7 @@ pub(crate) fn write(
 /// Reads what [`write()`] wrote into an empty sequence.
 pub(crate) fn read(
     config: &Config,
+    precision: Precision,
     fingerprint: &[u8; 32],
     mut sequence: Sequence,
     from: &mut dyn Read,
@@ -74,8 +75,9 @@ pub(crate) fn read(
     if number(8) != VERSION {
         return refuse(format!("version {}, accepted is {VERSION}", number(8)));
     }
-    if number(12) != EXACT_F32 {
-        return refuse(format!("precision {}, accepted is {EXACT_F32} (exact)", number(12)));
+    if number(12) != code(precision) {
+        let (found, accepted) = (named(number(12)), named(code(precision)));
+        return refuse(format!("precision {found}, this model runs in {accepted}"));
     }
     if &head[16..] != fingerprint {
         return refuse("it was made by another model, or by the same with other settings");
@@ -113,6 +115,22 @@ pub(crate) fn read(
     }
     (sequence.position, sequence.pending, sequence.last_step) = (position, pending, last_step);
     Ok(sequence)
+}
+
+/// How a precision is written.
+fn code(precision: Precision) -> u32 {
+    match precision {
+        Precision::Exact => 0,
+        Precision::Fast => 1,
+    }
+}
+
+fn named(code: u32) -> String {
+    match code {
+        0 => "exact".to_owned(),
+        1 => "fast".to_owned(),
+        unknown => format!("{unknown} (unknown)"),
+    }
 }
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, ForwardError> {

@@ -82,12 +82,12 @@ impl Forward for CpuModel {
     }
 
     fn snapshot(&self, sequence: &Sequence, out: &mut dyn Write) -> io::Result<()> {
-        snapshot::write(&self.config, &self.facts.fingerprint, sequence, out)
+        snapshot::write(&self.config, self.cpu.precision(), &self.facts.fingerprint, sequence, out)
     }
 
     fn restore(&self, from: &mut dyn Read, capacity: usize) -> Result<Sequence, ForwardError> {
         let sequence = self.sequence(capacity)?;
-        snapshot::read(&self.config, &self.facts.fingerprint, sequence, from)
+        snapshot::read(&self.config, self.cpu.precision(), &self.facts.fingerprint, sequence, from)
     }
 }
 

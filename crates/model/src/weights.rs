@@ -167,6 +167,13 @@ pub struct ExpertSource {
     pub checksums: Arc<[u64]>,
 }
 
+impl ExpertSource {
+    /// Gate, up and down.
+    pub fn pieces(&self) -> [&Piece; 3] {
+        [&self.gate, &self.up, &self.down]
+    }
+}
+
 /// One matrix inside a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Piece {

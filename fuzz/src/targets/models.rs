@@ -110,6 +110,7 @@ fn tiny_model() -> Result<CpuModel, Box<dyn std::error::Error>> {
         policy: store::PolicyKind::default(),
         threads: 1,
         kernels: kernels::Kernels::best(),
+        precision: kernels::Precision::Fast,
         process_bytes: 0,
         sequences: 1,
         checkpoints: 0,

@@ -218,7 +218,7 @@ fn one(
         predicted: match test.decode_tokens {
             0 => None,
             _ => {
-                let asked = Asked::of(&checkpoint, &planned.plan);
+                let asked = Asked::of(&checkpoint, &planned);
                 speed::predict(&asked, &ceilings.speeds())
             }
         },
@@ -321,7 +321,7 @@ fn conditions(machine: &MachineArgs, checkpoint: &Checkpoint, planned: &Planned)
         budget_bytes: planned.plan.budget_bytes,
         experts_per_token: checkpoint.experts_per_token(),
         published_experts_per_token: checkpoint.published_experts_per_token(),
-        precision: machine.precision.name(),
+        precision: planned.precision(),
         threads: planned.threads(),
         device: machine.backend.device(),
         isa: planned.isa(),

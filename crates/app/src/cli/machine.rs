@@ -18,9 +18,9 @@ pub(crate) struct MachineArgs {
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
-    /// Arithmetic: exact is float32 throughout
-    #[arg(long, value_name = "PRECISION", default_value = "exact")]
-    pub(crate) precision: Precision,
+    /// Arithmetic [default: fast; exact in eval logits]
+    #[arg(long, value_name = "PRECISION")]
+    pub(crate) precision: Option<Precision>,
     /// How keys and values are kept
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub(crate) kv: KvType,
@@ -41,7 +41,10 @@ pub(crate) struct MachineArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 pub(crate) enum Precision {
+    /// Weights times floats of 32 bits
     Exact,
+    /// Packed weights times integers of 8 bits
+    Fast,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,14 +93,6 @@ pub(crate) enum LookAhead {
 pub(crate) enum Backend {
     Auto,
     Cpu,
-}
-
-impl Precision {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-        }
-    }
 }
 
 impl Backend {

@@ -109,7 +109,7 @@ fn every_flag_of_run_is_read() {
 #[test]
 fn what_cannot_be_done_yet_is_refused_with_what_can() {
     for (flag, value, accepted) in [
-        ("--precision", "fast", "exact"),
+        ("--precision", "f16", "exact, fast"),
         ("--kv", "q8", "f32"),
         ("--io", "fast", "auto, uring, direct, buffered, mmap"),
         ("--policy", "arc", "lru, clock, lfu"),

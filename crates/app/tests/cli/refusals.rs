@@ -23,7 +23,7 @@ fn wrong_command_lines_are_code_2() {
         (&["run", "--frobnicate", "x"][..], &["--frobnicate"][..]),
         (&["chat"], &["chat"]),
         (&["run", "--memory", "8G", "x"], &["--memory", "8G", "8GiB"]),
-        (&["run", "--precision", "fast", "x"], &["--precision", "fast", "exact"]),
+        (&["run", "--precision", "f16", "x"], &["--precision", "exact", "fast"]),
         (&["run", "--kv", "q8", "x"], &["--kv", "f32"]),
         (&["run", "--temp", "-1", "x"], &["--temp", "0 to 100"]),
         (&["run", "--experts-per-token", "129", "x"], &["129", "128"]),

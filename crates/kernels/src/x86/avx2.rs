@@ -6,15 +6,25 @@
 use std::arch::x86_64::*;
 
 use super::bits::{last_eight, places, shifts, word32, word64};
+use super::dots::Avx2Dots;
 use crate::lanes::{LANES, Lanes, Num};
 use crate::table::{Isa, table};
 
-table!(Avx2, Avx2, ["avx2,fma,f16c"]);
+table!(Avx2, Avx2, Avx2Dots, ["avx2,fma,f16c"]);
+
+pub(crate) mod vnni {
+    //! The same with AVX-VNNI.
+    use super::Avx2;
+    use crate::table::{Isa, table};
+    use crate::x86::dots::VnniDots;
+
+    table!(AvxVnni, Avx2, VnniDots, ["avx2,fma,f16c,avxvnni"]);
+}
 
 /// Lanes 0 to 7, then 8 to 15. Private to the code of `TABLE`: whoever calls one of its methods
 /// runs inside a function that has the target features.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(__m256, __m256);
+pub(crate) struct Avx2(pub(super) __m256, pub(super) __m256);
 
 /// Evaluates intrinsics of AVX2, FMA and F16C.
 macro_rules! avx2 {
@@ -145,12 +155,36 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
+    fn first(self, count: usize) -> Avx2 {
+        // Ones for the lanes that stay, then zeros: a window of it is the mask.
+        const EDGE: [i32; 2 * LANES] = edge();
+        let mask = &EDGE[LANES - count.min(LANES)..][..LANES];
+        avx2!({
+            let low = _mm256_loadu_si256(mask.as_ptr().cast());
+            let high = _mm256_loadu_si256(mask[8..].as_ptr().cast());
+            Avx2(
+                _mm256_and_ps(self.0, _mm256_castsi256_ps(low)),
+                _mm256_and_ps(self.1, _mm256_castsi256_ps(high)),
+            )
+        })
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         avx2!({
             let eight = _mm256_add_ps(self.0, self.1);
             sum_of_eight(eight)
         })
     }
+}
+
+const fn edge() -> [i32; 2 * LANES] {
+    let mut edge = [0; 2 * LANES];
+    let mut l = 0;
+    while l < LANES {
+        edge[l] = -1;
+        l += 1;
+    }
+    edge
 }
 
 /// Lanes l and l+4, l+2, l+1.

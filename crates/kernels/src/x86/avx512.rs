@@ -7,15 +7,30 @@ use std::arch::x86_64::*;
 
 use super::avx2::{fp8_as_f16, sum_of_eight};
 use super::bits::{last_eight, places, shifts, word32, word64};
+use super::dots::Avx512Dots;
 use crate::lanes::{LANES, Lanes, Num};
 use crate::table::{Isa, table};
 
-table!(Avx512, Avx512, ["avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"]);
+table!(Avx512, Avx512, Avx512Dots, ["avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"]);
+
+pub(crate) mod vnni {
+    //! The same with AVX-512 VNNI.
+    use super::Avx512;
+    use crate::table::{Isa, table};
+    use crate::x86::dots::Avx512VnniDots;
+
+    table!(
+        Avx512Vnni,
+        Avx512,
+        Avx512VnniDots,
+        ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"]
+    );
+}
 
 /// Private to the code of `TABLE`: whoever calls one of its methods runs inside a function that
 /// has the target features.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
+pub(crate) struct Avx512(pub(super) __m512);
 
 /// Evaluates intrinsics of AVX-512 F, BW, DQ, VL and of AVX2.
 macro_rules! avx512 {
@@ -125,6 +140,11 @@ impl Lanes for Avx512 {
             _ => (word64(bytes, 0), word64(bytes, last_eight::<BITS>())),
         };
         Avx512(moved::<BITS>(first, second))
+    }
+    #[inline(always)]
+    fn first(self, count: usize) -> Avx512 {
+        let mask = ((1_u32 << count.min(LANES)) - 1) as u16;
+        avx512!(Avx512(_mm512_maskz_mov_ps(mask, self.0)))
     }
     #[inline(always)]
     fn sum(self) -> f32 {

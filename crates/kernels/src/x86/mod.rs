@@ -5,6 +5,8 @@ use crate::table::Kernels;
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 mod bits;
+mod dots;
+mod unpack;
 
 /// The tables whose target features this processor and its system have, the best one last.
 pub(crate) fn available() -> Vec<&'static Kernels> {
@@ -15,12 +17,18 @@ pub(crate) fn available() -> Vec<&'static Kernels> {
     if avx2 {
         tables.push(&avx2::TABLE);
     }
+    if avx2 && is_x86_feature_detected!("avxvnni") {
+        tables.push(&avx2::vnni::TABLE);
+    }
     let avx512 = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl");
     if avx2 && avx512 {
         tables.push(&avx512::TABLE);
+        if is_x86_feature_detected!("avx512vnni") {
+            tables.push(&avx512::vnni::TABLE);
+        }
     }
     tables
 }

@@ -1,6 +1,6 @@
 //! Cases that were computed by hand, for every table.
 
-use kernels::{Cpu, Float, Kernels, Matrix, Planes, Quant};
+use kernels::{Cpu, Float, Kernels, Matrix, Planes, Precision, Quant};
 
 use crate::naive;
 use crate::numbers::{Rng, assert_same_bits};
@@ -153,7 +153,7 @@ fn affine_rows_by_hand() {
         let mut out = [0.0; 32];
         table.decode_row(&matrix, 0, &mut out);
         assert_eq!(out[..5], [-1.0, -0.5, 0.0, 6.5, -1.0], "{} row", table.isa());
-        let cpu = Cpu::new(table, 1).expect("no thread is started");
+        let cpu = Cpu::new(table, 1, Precision::Exact).expect("no thread is started");
         let mut product = [0.0];
         let mut x = [0.0; 32];
         (x[1], x[3]) = (2.0, 10.0);

@@ -4,6 +4,7 @@ mod naive;
 mod numbers;
 
 mod attention;
+mod fast;
 mod hand_made;
 mod layouts;
 mod math;

@@ -1,7 +1,7 @@
 //! Affine matrices that MLX quantised: our weights and products against its own.
 
 use kernels::tolerances::MLX_PRODUCT;
-use kernels::{Cpu, Float, Kernels, Matrix, Planes, Quant};
+use kernels::{Cpu, Float, Kernels, Matrix, Planes, Precision, Quant};
 use safetensors::SafeTensors;
 
 use crate::numbers::assert_same_bits;
@@ -22,7 +22,7 @@ fn weights_and_products_are_those_of_mlx() {
     let x = floats(plane("x_f32"));
     let mut product_off = 0_f32;
     for table in Kernels::available() {
-        let cpu = Cpu::new(table, 2).expect("two threads can be had");
+        let cpu = Cpu::new(table, 2, Precision::Exact).expect("two threads can be had");
         for bits in [2, 3, 4, 5, 6, 8] {
             for group in [32, 64, 128] {
                 let name = |part: &str| format!("b{bits}_g{group}.{part}");

@@ -91,3 +91,45 @@ pub(crate) fn attend(q: &[f32], keys: &[f32], values: &[f32], scale: f32) -> Vec
         })
         .collect()
 }
+
+/// The integers, step and sum of one group, from the definition.
+pub(crate) fn quantised(x: &[f32]) -> (Vec<i32>, f32, f32) {
+    if x.iter().any(|x| !x.is_finite()) {
+        return (vec![0; x.len()], f32::NAN, f32::NAN);
+    }
+    let largest = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+    if largest < 1e-30 {
+        return (vec![0; x.len()], 0.0, 0.0);
+    }
+    let (step, inverse) = (largest / 127.0, 127.0 / largest);
+    let integers: Vec<i32> = x.iter().map(|x| (x * inverse).round_ties_even() as i32).collect();
+    let sum = step * integers.iter().sum::<i32>() as f32;
+    (integers, step, sum)
+}
+
+/// Affine rows times one vector of integers: group i in lane i mod 16.
+pub(crate) fn fast(
+    (bits, group, params): (usize, usize, Float),
+    (rows, cols): (usize, usize),
+    planes: [&[u8]; 3],
+    x: &[f32],
+) -> Vec<f32> {
+    let [weights, scales, biases] = planes;
+    let groups: Vec<_> = x.chunks(group).map(quantised).collect();
+    let row_dot = |row: usize| {
+        let mut lanes = [0.0_f32; 16];
+        for (g, (integers, step, sum)) in groups.iter().enumerate() {
+            let first = row * cols + g * group;
+            let products = integers.iter().enumerate();
+            let dots: i32 =
+                products.map(|(i, x)| packed(weights, bits, first + i) as i32 * x).sum();
+            let scale = float(params, scales, first / group);
+            let bias = float(params, biases, first / group);
+            let lane = &mut lanes[g % 16];
+            *lane = scale.mul_add(dots as f32 * step, *lane);
+            *lane = bias.mul_add(*sum, *lane);
+        }
+        tree(lanes)
+    };
+    (0..rows).map(row_dot).collect()
+}

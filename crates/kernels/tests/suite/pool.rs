@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kernels::{Cpu, Float, Kernels, Matrix, Planes, Quant};
+use kernels::{Cpu, Float, Kernels, Matrix, Planes, Precision, Quant};
 
 fn cpu(threads: usize) -> Cpu {
-    Cpu::new(Kernels::best(), threads).expect("a few threads can be had")
+    Cpu::new(Kernels::best(), threads, Precision::Exact).expect("a few threads can be had")
 }
 
 #[test]

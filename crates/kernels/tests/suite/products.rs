@@ -1,6 +1,6 @@
 //! Products of every layout: the bits of decoding and a dot product, whoever computes them.
 
-use kernels::{Cpu, Kernels, Product, Quant};
+use kernels::{Cpu, Float, Kernels, Precision, Product, Quant};
 
 use crate::layouts::{Stored, all, cols_for};
 use crate::naive;
@@ -17,7 +17,8 @@ fn expected(stored: &Stored, x: &[f32]) -> Vec<f32> {
 
 fn cpus(threads: &[usize]) -> Vec<Cpu> {
     let tables = Kernels::available().into_iter();
-    let cpus = tables.flat_map(|table| threads.iter().map(move |n| Cpu::new(table, *n)));
+    let cpus =
+        tables.flat_map(|table| threads.iter().map(move |n| Cpu::new(table, *n, Precision::Exact)));
     cpus.map(|cpu| cpu.expect("a few threads can be had")).collect()
 }
 
@@ -110,7 +111,18 @@ fn scales_that_are_not_finite_do_not_reach_other_rows() {
 }
 
 #[test]
-fn scratch_is_eight_decoded_rows_a_thread() {
-    assert_eq!(Cpu::scratch_bytes(4096, 2), 2 * 8 * 4096 * 4, "whole blocks");
-    assert_eq!(Cpu::scratch_bytes(17, 1), 8 * 32 * 4, "filled up to 32 columns");
+fn scratch_is_decoded_rows_a_thread_and_what_integers_need() {
+    let bytes = |precision, shape, quants: &[Quant], threads| {
+        Cpu::scratch_bytes(precision, shape, quants, threads)
+    };
+    let exact = Precision::Exact;
+    assert_eq!(bytes(exact, (9, 4096), &[], 2), 2 * 8 * 4096 * 4, "whole blocks");
+    assert_eq!(bytes(exact, (9, 17), &[], 1), 8 * 32 * 4, "filled up to 32 columns");
+    let affine = |bits, group| Quant::Affine { bits, group, params: Float::F32 };
+    // 4096 columns are 64 groups of 64, each with a step and a sum; 3 and 8 bits share an order.
+    let quants = [affine(4, 64), affine(3, 64), affine(8, 64), Quant::Plain(Float::F32)];
+    let threads = 8 * 4096 * 4 + 16 * 4096 + 2 * 4 * 16 * 128;
+    let vectors = 2 * 9 * 64 * (64 + 8);
+    let found = bytes(Precision::Fast, (9, 4096), &quants, 1);
+    assert_eq!(found, threads + vectors, "tile and vectors in two orders");
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kernels::tolerances;
-use kernels::{Cpu, Float, Kernels, Matrix, Planes, Quant};
+use kernels::{Cpu, Float, Kernels, Matrix, Planes, Precision, Quant};
 
 fn refusal(quant: Quant, rows: usize, cols: usize) -> String {
     quant.check(rows, cols).expect_err("it must be refused").to_string()
@@ -70,7 +70,8 @@ fn planes_of_another_length() {
 #[test]
 fn threads() {
     for threads in [0, 1025, usize::MAX] {
-        let error = Cpu::new(Kernels::best(), threads).expect_err("it must be refused");
+        let error =
+            Cpu::new(Kernels::best(), threads, Precision::Exact).expect_err("it must be refused");
         let expected = format!("{threads} threads, accepted are 1 to 1024");
         assert_eq!(error.to_string(), expected, "one line");
     }
@@ -82,7 +83,7 @@ fn lengths_that_do_not_fit_panic() {
     let table = Kernels::best();
     let planes = Planes { weights: &[0; 24], ..Planes::default() };
     let matrix = Matrix::new(Quant::Plain(Float::F32), 2, 3, planes).expect("it fits");
-    let cpu = Cpu::new(table, 1).expect("no thread is started");
+    let cpu = Cpu::new(table, 1, Precision::Exact).expect("no thread is started");
     let (mut four, mut two) = ([0.0; 4], [0.0; 2]);
     let mut mistakes: Vec<Box<dyn FnMut() + '_>> = vec![
         Box::new(|| _ = table.dot(&[1.0; 3], &[1.0; 4])),

@@ -1,14 +1,16 @@
 //! The same ids give the same bits for any memory budget, any threads, any chunk and any table of kernels.
 
-use kernels::Kernels;
+use kernels::{Kernels, Precision};
 use model::LookAhead;
 use store::PolicyKind;
 
 use crate::reference::Reference;
 use crate::setup::{Arrangement, Budget, FIXTURES, bits, fixture, load, tell};
 
-fn arrangements() -> Vec<Arrangement> {
-    let base = Arrangement::default();
+const PRECISIONS: [Precision; 2] = [Precision::Exact, Precision::Fast];
+
+fn arrangements(precision: Precision) -> Vec<Arrangement> {
+    let base = Arrangement { precision, ..Arrangement::default() };
     let mut all = vec![
         Arrangement { budget: Budget::Floor, ..base },
         Arrangement { budget: Budget::HalfCycle, ..base },
@@ -27,11 +29,12 @@ fn arrangements() -> Vec<Arrangement> {
 
 #[test]
 fn nothing_about_the_machine_changes_a_bit() {
-    for name in FIXTURES {
+    for (name, precision) in FIXTURES.iter().flat_map(|name| PRECISIONS.map(|p| (name, p))) {
         let dir = fixture(name);
         let ids = Reference::open(&dir).ids("input_ids");
-        let wanted = tell(&mut load(&dir, &Arrangement::default()), &ids, 12);
-        for arrangement in arrangements() {
+        let base = Arrangement { precision, ..Arrangement::default() };
+        let wanted = tell(&mut load(&dir, &base), &ids, 12);
+        for arrangement in arrangements(precision) {
             let mut model = load(&dir, &arrangement);
             let told = tell(&mut model, &ids, 12);
             assert_eq!(told.ids, wanted.ids, "{name}: {arrangement:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use engine::{Control, Forward, ForwardError, Step, StepOutput, Want};
-use kernels::Kernels;
+use kernels::{Kernels, Precision};
 use model::{CpuModel, LookAhead, Opened, Settings};
 use store::{Disk, Plan, PolicyKind, Wish};
 
@@ -28,6 +28,7 @@ pub(crate) struct Arrangement {
     pub(crate) threads: usize,
     pub(crate) chunk: Option<usize>,
     pub(crate) kernels: &'static Kernels,
+    pub(crate) precision: Precision,
     pub(crate) look_ahead: LookAhead,
     pub(crate) policy: PolicyKind,
 }
@@ -51,6 +52,7 @@ impl Default for Arrangement {
             threads: 1,
             chunk: None,
             kernels: Kernels::best(),
+            precision: Precision::Exact,
             look_ahead: LookAhead::Off,
             policy: PolicyKind::default(),
         }
@@ -73,6 +75,7 @@ pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
     Settings {
         threads: arrangement.threads,
         kernels: arrangement.kernels,
+        precision: arrangement.precision,
         process_bytes: 0,
         sequences: 1,
         checkpoints: 2,

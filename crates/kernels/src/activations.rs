@@ -1,0 +1,204 @@
+//! Vectors as integers of eight bits, in the order in which packed weights are unpacked.
+
+use crate::Quant;
+
+/// Groups that one step of a product takes; a vector is filled up to whole steps.
+pub(crate) const GROUPS: usize = 16;
+
+/// Where the integers of a group lie. Weights of 2, 4 or 8 bits fill whole bytes, so shifting a
+/// run of bytes gives every fourth, second or single weight of it: the integers of a vector are
+/// laid in the same order, plane by plane, once for all rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Columns that share one step.
+    pub(crate) group: usize,
+    /// Planes of a unit: 4, 2 or 1.
+    pub(crate) planes: usize,
+}
+
+impl Order {
+    /// The order for a layout, if products of integers know it.
+    pub(crate) fn of(quant: Quant) -> Option<Order> {
+        match quant {
+            Quant::Affine { bits, group, .. } => Some(Order { group, planes: planes(bits) }),
+            Quant::Plain(_) | Quant::Fp8Block { .. } => None,
+        }
+    }
+
+    /// Groups of a vector, filled up to whole steps.
+    pub(crate) fn padded_groups(self, cols: usize) -> usize {
+        (cols / self.group).next_multiple_of(GROUPS)
+    }
+}
+
+/// Weights of a byte that are unpacked by one shift each; 1 where they straddle bytes.
+pub(crate) const fn planes(bits: usize) -> usize {
+    match bits {
+        2 => 4,
+        4 => 2,
+        _ => 1,
+    }
+}
+
+/// Columns whose planes lie together.
+pub(crate) const fn unit(group: usize) -> usize {
+    if group < 64 { group } else { 64 }
+}
+
+/// Vectors [n, cols] as integers: x ≈ step · integer for each group.
+#[derive(Clone, Copy)]
+pub(crate) struct Quantised<'a> {
+    /// [n, cols]
+    pub(crate) ints: &'a [i8],
+    /// [n, padded groups]
+    pub(crate) steps: &'a [f32],
+    /// step · Σ integers: [n, padded groups].
+    pub(crate) sums: &'a [f32],
+    /// Where the first of them stands in the whole product.
+    pub(crate) first: usize,
+    pub(crate) n: usize,
+}
+
+impl<'a> Quantised<'a> {
+    /// The first `n` of them, and the others.
+    pub(crate) fn split(&self, n: usize) -> (Quantised<'a>, Quantised<'a>) {
+        let (ints, groups) = (self.ints.len() / self.n * n, self.steps.len() / self.n * n);
+        let ints = self.ints.split_at(ints);
+        let (steps, sums) = (self.steps.split_at(groups), self.sums.split_at(groups));
+        (
+            Quantised { ints: ints.0, steps: steps.0, sums: sums.0, first: self.first, n },
+            Quantised {
+                ints: ints.1,
+                steps: steps.1,
+                sums: sums.1,
+                first: self.first + n,
+                n: self.n - n,
+            },
+        )
+    }
+
+    #[inline(always)]
+    pub(crate) fn vector(&self, index: usize) -> Vector<'a> {
+        let (ints, groups) = (self.ints.len() / self.n, self.steps.len() / self.n);
+        Vector {
+            ints: &self.ints[index * ints..][..ints],
+            steps: &self.steps[index * groups..][..groups],
+            sums: &self.sums[index * groups..][..groups],
+        }
+    }
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Vector<'a> {
+    pub(crate) ints: &'a [i8],
+    pub(crate) steps: &'a [f32],
+    pub(crate) sums: &'a [f32],
+}
+
+/// Room for the vectors of one call; it grows to the largest call so far.
+#[derive(Default)]
+pub(crate) struct Activations {
+    ints: Vec<i8>,
+    steps: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+/// A set of vectors to be quantised.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'x> {
+    pub(crate) x: &'x [f32],
+    pub(crate) cols: usize,
+    pub(crate) order: Order,
+}
+
+impl Wanted<'_> {
+    fn n(&self) -> usize {
+        self.x.len() / self.cols
+    }
+    fn groups(&self) -> usize {
+        self.n() * self.order.padded_groups(self.cols)
+    }
+}
+
+/// One vector, and where its integers go.
+pub(crate) struct Row<'x, 'a> {
+    pub(crate) x: &'x [f32],
+    pub(crate) order: Order,
+    pub(crate) ints: &'a mut [i8],
+    pub(crate) steps: &'a mut [f32],
+    pub(crate) sums: &'a mut [f32],
+}
+
+impl Activations {
+    /// The most bytes that `rows` vectors of up to `cols` columns take, in every order that
+    /// matrices of these layouts ask for.
+    pub(crate) fn bytes(rows: usize, cols: usize, quants: &[Quant]) -> usize {
+        let mut orders: Vec<Order> = Vec::new();
+        for order in quants.iter().filter_map(|quant| Order::of(*quant)) {
+            if !orders.contains(&order) {
+                orders.push(order);
+            }
+        }
+        let groups = |order: &Order| (cols.div_ceil(order.group)).next_multiple_of(GROUPS);
+        let bytes = |order: &Order| cols + groups(order) * 2 * size_of::<f32>();
+        rows * orders.iter().map(bytes).sum::<usize>()
+    }
+
+    /// Every vector of every set, with places that nobody has filled.
+    pub(crate) fn rows<'x, 'a>(&'a mut self, wanted: &[Wanted<'x>]) -> Vec<Row<'x, 'a>> {
+        let groups = wanted.iter().map(Wanted::groups).sum();
+        let ints = wanted.iter().map(|wanted| wanted.x.len()).sum();
+        grow(&mut self.ints, ints);
+        grow(&mut self.steps, groups);
+        grow(&mut self.sums, groups);
+        let (mut ints, mut steps, mut sums) =
+            (&mut self.ints[..], &mut self.steps[..], &mut self.sums[..]);
+        let mut rows = Vec::with_capacity(wanted.iter().map(Wanted::n).sum());
+        for &Wanted { x, cols, order } in wanted {
+            let groups = order.padded_groups(cols);
+            for x in x.chunks_exact(cols) {
+                rows.push(Row {
+                    x,
+                    order,
+                    ints: take(&mut ints, cols),
+                    steps: take(&mut steps, groups),
+                    sums: take(&mut sums, groups),
+                });
+            }
+        }
+        rows
+    }
+
+    /// The sets again, once their rows are filled.
+    pub(crate) fn views<'a>(&'a self, wanted: &[Wanted<'_>]) -> Vec<Quantised<'a>> {
+        let (mut ints, mut groups) = (0, 0);
+        let view = |wanted: &Wanted<'_>| {
+            let (first_int, first_group) = (ints, groups);
+            groups += wanted.groups();
+            ints += wanted.x.len();
+            Quantised {
+                ints: &self.ints[first_int..ints],
+                steps: &self.steps[first_group..groups],
+                sums: &self.sums[first_group..groups],
+                first: 0,
+                n: wanted.n(),
+            }
+        };
+        wanted.iter().map(view).collect()
+    }
+}
+
+fn take<'a, T>(from: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+    let (taken, rest) = std::mem::take(from).split_at_mut(count);
+    *from = rest;
+    taken
+}
+
+/// Exactly, because memory is planned.
+pub(crate) fn grow<T: Clone + Default>(vector: &mut Vec<T>, len: usize) {
+    if vector.len() < len {
+        vector.reserve_exact(len - vector.len());
+        vector.resize(len, T::default());
+    }
+}

@@ -1,0 +1,111 @@
+//! What a table needs to multiply packed integers with integers of eight bits; sums are exact.
+
+use crate::lanes::Lanes;
+use crate::ops::quantise::column_at;
+use crate::portable::Portable;
+
+/// Rows of a tile.
+pub(crate) const TILE: usize = 16;
+
+/// Sums of products of packed weights with the integers of vectors. All are exact: 128 products of
+/// 255 and 127 stay below 2^23, so that an f32 holds them too.
+pub(crate) trait Dots: Copy {
+    type L: Lanes;
+    /// The sums of eight groups.
+    type Eight: Copy;
+    /// Vectors from which a tile of unpacked rows pays.
+    const MANY: usize;
+    /// Σ over each of `count` groups, up to eight; the weights of a group are GROUP·BITS/8 bytes.
+    fn eight<const BITS: usize, const GROUP: usize>(
+        weights: &[u8],
+        ints: &[i8],
+        count: usize,
+    ) -> Self::Eight;
+    /// Eight groups that sum to nothing.
+    fn none() -> Self::Eight;
+    /// Sixteen groups as f32.
+    fn join(low: Self::Eight, high: Self::Eight) -> Self::L;
+    /// One group of sixteen rows, unpacked: four columns of row 0, the same of row 1, and so on.
+    fn interleave<const BITS: usize, const GROUP: usize>(rows: &[&[u8]; TILE], out: &mut [u8]);
+    /// Σ over one group of sixteen rows that `interleave` wrote, a row a lane, for each vector.
+    fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
+        weights: &[u8],
+        ints: [&[i8]; V],
+    ) -> [Self::L; V];
+}
+
+/// In plain Rust: the reference.
+#[derive(Clone, Copy)]
+pub(crate) struct PortableDots;
+
+/// The integer that lies at `place` of a group once it is unpacked.
+#[inline(always)]
+fn unpacked<const BITS: usize, const GROUP: usize>(weights: &[u8], place: usize) -> u8 {
+    let bit = column_at(BITS, GROUP, place) * BITS;
+    let (low, high) = (weights[bit / 8], weights.get(bit / 8 + 1).copied().unwrap_or(0));
+    let mask = ((1_u32 << BITS) - 1) as u8;
+    (u16::from_le_bytes([low, high]) >> (bit % 8)) as u8 & mask
+}
+
+impl Dots for PortableDots {
+    type L = Portable;
+    type Eight = [i32; 8];
+    const MANY: usize = 8;
+
+    #[inline(never)]
+    fn eight<const BITS: usize, const GROUP: usize>(
+        weights: &[u8],
+        ints: &[i8],
+        count: usize,
+    ) -> [i32; 8] {
+        let mut sums = [0; 8];
+        let groups = weights.chunks_exact(GROUP * BITS / 8).zip(ints.chunks_exact(GROUP));
+        for (sum, (weights, ints)) in sums.iter_mut().zip(groups).take(count) {
+            for (place, x) in ints.iter().enumerate() {
+                *sum += i32::from(unpacked::<BITS, GROUP>(weights, place)) * i32::from(*x);
+            }
+        }
+        sums
+    }
+
+    #[inline(never)]
+    fn none() -> [i32; 8] {
+        [0; 8]
+    }
+
+    #[inline(never)]
+    fn join(low: [i32; 8], high: [i32; 8]) -> Portable {
+        let mut lanes = [0.0; 16];
+        for (lane, sum) in lanes.iter_mut().zip(low.into_iter().chain(high)) {
+            *lane = sum as f32;
+        }
+        Portable(lanes)
+    }
+
+    #[inline(never)]
+    fn interleave<const BITS: usize, const GROUP: usize>(rows: &[&[u8]; TILE], out: &mut [u8]) {
+        for (r, row) in rows.iter().enumerate() {
+            for place in 0..GROUP {
+                out[place / 4 * 4 * TILE + r * 4 + place % 4] = unpacked::<BITS, GROUP>(row, place);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
+        weights: &[u8],
+        ints: [&[i8]; V],
+    ) -> [Portable; V] {
+        ints.map(|ints| {
+            let mut sums = [0_i32; TILE];
+            for (step, ints) in weights.chunks_exact(4 * TILE).zip(ints.chunks_exact(4)) {
+                for (sum, weights) in sums.iter_mut().zip(step.chunks_exact(4)) {
+                    for (w, x) in weights.iter().zip(ints) {
+                        *sum += i32::from(*w) * i32::from(*x);
+                    }
+                }
+            }
+            Portable(sums.map(|sum| sum as f32))
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! From a vector of f32 to integers of eight bits, one step a group.
+
+use crate::activations::{Row, planes, unit};
+
+/// Added and taken away again, it rounds to the nearest integer, ties to even: beyond 2^23 an f32
+/// has no fraction.
+const ROUND: f32 = 12_582_912.0;
+/// A group whose greatest magnitude is below this is all zeros: what it would add is below every
+/// f32 that a model holds, and 127 / magnitude would be infinite for the smallest of them.
+const TINY: f32 = 1e-30;
+
+/// For every group of g elements: step = max |x| / 127, integer_i = round(x_i · (127 / max |x|)),
+/// sum = step · Σ integers. One element that is not finite makes the step and the sum NaN.
+#[inline(always)]
+pub(crate) fn quantise(row: &mut Row<'_, '_>) {
+    let group = row.order.group;
+    let used = row.x.len() / group;
+    for (n, x) in row.x.chunks_exact(group).enumerate() {
+        let ints = &mut row.ints[n * group..][..group];
+        let (step, sum) = match (group, row.order.planes) {
+            (32, 1) => one::<32, 1>(x, ints),
+            (32, 2) => one::<32, 2>(x, ints),
+            (32, 4) => one::<32, 4>(x, ints),
+            (64, 1) => one::<64, 1>(x, ints),
+            (64, 2) => one::<64, 2>(x, ints),
+            (64, 4) => one::<64, 4>(x, ints),
+            (128, 1) => one::<128, 1>(x, ints),
+            (128, 2) => one::<128, 2>(x, ints),
+            (128, 4) => one::<128, 4>(x, ints),
+            _ => unreachable!("the group was checked when the matrix was made"),
+        };
+        (row.steps[n], row.sums[n]) = (step, sum);
+    }
+    row.steps[used..].fill(0.0);
+    row.sums[used..].fill(0.0);
+}
+
+#[inline(always)]
+fn one<const GROUP: usize, const PLANES: usize>(x: &[f32], ints: &mut [i8]) -> (f32, f32) {
+    let x: &[f32; GROUP] = x.try_into().expect("a whole group is always passed");
+    // Magnitudes in order are their bits in order, and NaN lies above infinity.
+    let mut largest = 0_i32;
+    for x in x {
+        largest = largest.max((x.to_bits() & 0x7fff_ffff) as i32);
+    }
+    let largest = f32::from_bits(largest as u32);
+    if !largest.is_finite() {
+        ints.fill(0);
+        return (f32::NAN, f32::NAN);
+    }
+    if largest < TINY {
+        ints.fill(0);
+        return (0.0, 0.0);
+    }
+    let inverse = 127.0 / largest;
+    let mut rounded = [0_i8; GROUP];
+    let mut total = 0_i32;
+    for i in 0..GROUP {
+        let integer = (x[i] * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+        total += integer;
+        rounded[i] = integer as i8;
+    }
+    let (unit, run) = (unit(GROUP), unit(GROUP) / PLANES);
+    for (from, to) in rounded.chunks_exact(unit).zip(ints.chunks_exact_mut(unit)) {
+        for (plane, to) in to.chunks_exact_mut(run).enumerate() {
+            for (i, to) in to.iter_mut().enumerate() {
+                *to = from[i * PLANES + plane];
+            }
+        }
+    }
+    let step = largest / 127.0;
+    (step, step * total as f32)
+}
+
+/// Column of a group whose integer lies at `place` of it.
+pub(crate) const fn column_at(bits: usize, group: usize, place: usize) -> usize {
+    let (unit, planes) = (unit(group), planes(bits));
+    let run = unit / planes;
+    let within = place % unit;
+    place - within + (within % run) * planes + within / run
+}
