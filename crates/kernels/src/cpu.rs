@@ -237,6 +237,9 @@ impl Cpu {
     /// # Panics
     /// When `work` does; items that no thread has begun by then may stay undone.
     pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+        if let [item] = items {
+            return work(0, item);
+        }
         let items = Items::new(items);
         self.pool.run(&|_| {
             while let Some((index, item)) = items.take() {

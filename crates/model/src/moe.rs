@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::ModelError;
 use crate::hooks::Hooks;
 use crate::layers::Experts;
+use crate::record::ExpertMatrices;
 use crate::resident::Resident;
 use crate::scratch::MoeScratch;
 use crate::state::CUT_MAX;
@@ -36,6 +37,22 @@ struct Wish {
     choice: usize,
 }
 
+/// Elements that one thread has gone through before another would be awake.
+const TOO_SMALL: usize = 1 << 13;
+
+/// The wishes for what is held.
+fn mine<'w>(wishes: &'w [Wish], hold: &Hold) -> &'w [Wish] {
+    let begin = wishes.partition_point(|wish| wish.expert < hold.record());
+    let mine = &wishes[begin..];
+    &mine[..mine.partition_point(|wish| wish.expert == hold.record())]
+}
+
+fn split_off<'a>(from: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (taken, rest) = std::mem::take(from).split_at_mut(len);
+    *from = rest;
+    taken
+}
+
 impl Moe<'_> {
     /// What the experts add to `rows` normed rows.
     pub(crate) fn run(
@@ -50,7 +67,7 @@ impl Moe<'_> {
         let wishes = self.wishes(rows, &s.experts);
         let mut records: Vec<usize> = wishes.iter().map(|wish| wish.expert).collect();
         records.dedup();
-        let arrivals = match rows > CUT_MAX {
+        let mut arrivals = match rows > CUT_MAX {
             false => self.cache.announce(self.index, &records),
             true => {
                 let latest = self.latest(&s.experts[..rows * self.config.experts_per_token]);
@@ -59,10 +76,25 @@ impl Moe<'_> {
             }
         };
         self.shared(rows, normed, s);
-        for hold in arrivals {
-            let hold = hold.map_err(ModelError::from)?;
-            self.one(&hold, &wishes, normed, s);
-            drop(hold);
+        let mut carried = None;
+        while let Some(first) = carried.take().or_else(|| arrivals.next()) {
+            let mut holds = vec![first.map_err(ModelError::from)?];
+            let mut room = s.one.len() / self.config.hidden_size - mine(&wishes, &holds[0]).len();
+            // What is there already goes along, so that threads are called together once for all
+            // of it. Nothing is waited for while slots are held.
+            while holds.len() < self.config.experts_per_token {
+                let Some(next) = arrivals.try_next() else { break };
+                let next = next.map_err(ModelError::from)?;
+                let more = mine(&wishes, &next).len();
+                if more > room {
+                    carried = Some(Ok(next));
+                    break;
+                }
+                room -= more;
+                holds.push(next);
+            }
+            self.together(&holds, rows, &wishes, normed, s);
+            drop(holds);
             self.control.check()?;
         }
         self.sum(rows, s, out);
@@ -118,27 +150,52 @@ impl Moe<'_> {
         self.cpu.matmul(&w.matrix(&layer.shared_down_proj), gate, out);
     }
 
-    /// One expert for all rows that chose it.
-    fn one(&self, hold: &Hold, wishes: &[Wish], normed: &[f32], s: &mut MoeScratch) {
+    /// Several experts, each for all rows that chose it.
+    fn together(
+        &self,
+        holds: &[Hold],
+        rows: usize,
+        wishes: &[Wish],
+        normed: &[f32],
+        s: &mut MoeScratch,
+    ) {
         let Config { hidden_size: hidden, moe_intermediate_size: inner, .. } = *self.config;
-        let begin = wishes.partition_point(|wish| wish.expert < hold.record());
-        let mine = &wishes[begin..];
-        let mine = &mine[..mine.partition_point(|wish| wish.expert == hold.record())];
-        let rows = mine.len();
-        let gathered = &mut s.gathered[..rows * hidden];
-        for (wish, row) in mine.iter().zip(gathered.chunks_exact_mut(hidden)) {
+        let wishes: Vec<&[Wish]> = holds.iter().map(|hold| mine(wishes, hold)).collect();
+        let all = wishes.iter().flat_map(|wishes| wishes.iter());
+        let gathered = s.gathered.chunks_exact_mut(hidden);
+        for (wish, row) in all.clone().zip(gathered).filter(|_| rows > 1) {
             row.copy_from_slice(&normed[wish.row * hidden..][..hidden]);
         }
-        let matrices = self.layer.record.matrices(hold);
-        let (gate, up) = (&mut s.gate[..rows * inner], &mut s.up[..rows * inner]);
-        self.cpu.matmul_each(&mut [
-            Product { matrix: matrices.gate, x: gathered, out: gate },
-            Product { matrix: matrices.up, x: gathered, out: up },
-        ]);
-        self.multiply_gated(inner, gate, up);
-        let one = &mut s.one[..rows * hidden];
-        self.cpu.matmul(&matrices.down, gate, one);
-        for (wish, row) in mine.iter().zip(one.chunks_exact(hidden)) {
+        let matrices: Vec<ExpertMatrices<'_>> =
+            holds.iter().map(|hold| self.layer.record.matrices(hold)).collect();
+        let mut firsts = vec![0];
+        firsts.extend(wishes.iter().scan(0, |sum, wishes| {
+            *sum += wishes.len();
+            Some(*sum)
+        }));
+        let count = firsts[holds.len()];
+        let (mut gates, mut ups) = (&mut s.gate[..count * inner], &mut s.up[..count * inner]);
+        let mut products = Vec::with_capacity(2 * holds.len());
+        for (e, matrices) in matrices.iter().enumerate() {
+            // A single row is the same for all, and quantised once.
+            let own = firsts[e] * hidden..firsts[e + 1] * hidden;
+            let x = if rows > 1 { &s.gathered[own] } else { normed };
+            let width = wishes[e].len() * inner;
+            let (gate, up) = (split_off(&mut gates, width), split_off(&mut ups, width));
+            products.push(Product { matrix: matrices.gate, x, out: gate });
+            products.push(Product { matrix: matrices.up, x, out: up });
+        }
+        self.cpu.matmul_each(&mut products);
+        self.multiply_gated(inner, &mut s.gate[..count * inner], &mut s.up[..count * inner]);
+        let mut outs = &mut s.one[..count * hidden];
+        let mut products = Vec::with_capacity(holds.len());
+        for (e, matrices) in matrices.iter().enumerate() {
+            let x = &s.gate[firsts[e] * inner..firsts[e + 1] * inner];
+            let out = split_off(&mut outs, wishes[e].len() * hidden);
+            products.push(Product { matrix: matrices.down, x, out });
+        }
+        self.cpu.matmul_each(&mut products);
+        for (wish, row) in all.zip(s.one.chunks_exact(hidden)) {
             let place = wish.row * self.config.experts_per_token + wish.choice;
             s.all[place * hidden..][..hidden].copy_from_slice(row);
         }
@@ -146,6 +203,9 @@ impl Moe<'_> {
 
     fn multiply_gated(&self, inner: usize, gate: &mut [f32], up: &[f32]) {
         let k = self.cpu.kernels();
+        if gate.len() < TOO_SMALL {
+            return k.silu_mul(gate, up);
+        }
         let mut rows: Vec<(&mut [f32], &[f32])> =
             gate.chunks_exact_mut(inner).zip(up.chunks_exact(inner)).collect();
         self.cpu.each(&mut rows, |_, (gate, up)| k.silu_mul(gate, up));

@@ -62,12 +62,12 @@ pub(crate) struct MoeScratch {
     /// `[rows, experts_per_token]`.
     pub(crate) experts: Vec<u32>,
     pub(crate) weights: Vec<f32>,
-    /// The rows that chose one expert: `[rows, hidden]`.
+    /// The rows that chose some experts, those of one after those of another: `[rows, hidden]`.
     pub(crate) gathered: Vec<f32>,
-    /// `[rows, intermediate]`, the wider of routed and shared.
+    /// `[rows or experts_per_token, intermediate]`, the wider of routed and shared.
     pub(crate) gate: Vec<f32>,
     pub(crate) up: Vec<f32>,
-    /// What one expert makes of them: `[rows, hidden]`.
+    /// What these experts make of them: `[rows or experts_per_token, hidden]`.
     pub(crate) one: Vec<f32>,
     /// What each chosen expert makes of each row: `[rows, experts_per_token, hidden]`.
     pub(crate) all: Vec<f32>,
@@ -107,6 +107,8 @@ impl Scratch {
         let (channels, values) = (sizes.channels, sizes.value_floats);
         let chosen = config.experts_per_token;
         let inner = config.moe_intermediate_size.max(config.shared_intermediate_size);
+        // A single row goes through all its experts together.
+        let expert_rows = rows.max(chosen);
         Scratch {
             hidden: floats(rows * hidden),
             normed: floats(rows * hidden),
@@ -135,9 +137,9 @@ impl Scratch {
                 experts: floats(rows * chosen).iter().map(|_| 0).collect(),
                 weights: floats(rows * chosen),
                 gathered: floats(rows * hidden),
-                gate: floats(rows * inner),
-                up: floats(rows * inner),
-                one: floats(rows * hidden),
+                gate: floats(expert_rows * inner),
+                up: floats(expert_rows * inner),
+                one: floats(expert_rows * hidden),
                 all: floats(rows * chosen * hidden),
                 shared: floats(rows * hidden),
                 shared_gate: floats(rows),
