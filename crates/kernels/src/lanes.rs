@@ -39,6 +39,9 @@ pub(crate) trait Lanes: Num {
     fn from_fp8(bytes: &[u8; 16]) -> Self;
     /// Sixteen integers of `BITS` bits each, in 2 × `BITS` bytes, the least significant bit first.
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Self;
+    /// Lane l is the lane of `table` whose number is integer l of [`Lanes::unpack`]. The lanes of
+    /// `table` repeat every 2^`BITS`; `BITS` is at most 4.
+    fn look_up<const BITS: usize>(table: Self, bytes: &[u8]) -> Self;
     /// The lanes added: l and l+8, then l and l+4, l+2, l+1.
     fn sum(self) -> f32;
 

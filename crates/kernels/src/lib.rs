@@ -11,6 +11,7 @@
 mod cpu;
 mod error;
 mod float;
+pub mod ladder;
 mod lanes;
 mod math;
 mod matrix;

@@ -178,6 +178,10 @@ impl Lanes for Portable {
         Portable(lanes)
     }
     #[inline(always)]
+    fn look_up<const BITS: usize>(table: Portable, bytes: &[u8]) -> Portable {
+        Portable(Portable::unpack::<BITS>(bytes).0.map(|q| table.0[q as usize % LANES]))
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         let Portable(mut lanes) = self;
         for half in [8, 4, 2, 1] {
