@@ -60,7 +60,7 @@ pub(crate) struct Ladder {
     pub(crate) algebraic: Rows,
     pub(crate) look_up: Rows,
     pub(crate) delta_passes: Delta,
-    pub(crate) stream: fn(Bytes<'_>) -> u64,
+    pub(crate) stream: fn(Bytes<'_>) -> u32,
 }
 
 /// out[r] = Σ (scale · q + bias) · x of every row r, in the form of this rung, on all threads.
@@ -86,12 +86,12 @@ pub fn product(cpu: &Cpu, rung: Rung, m: &Matrix<'_>, x: &[f32], out: &mut [f32]
     cpu.each(&mut parts, |part, out| rows(m, part * step, x, &sums, out));
 }
 
-/// Reads all of `bytes` once, on all threads, and adds up its words: the ceiling of every kernel
+/// Reads all of `bytes` once, on all threads, for the exclusive or of its words of 4 bytes: the ceiling of every kernel
 /// that must read them. A last word that is not whole is left out.
-pub fn read(cpu: &Cpu, bytes: &[u8]) -> u64 {
-    let mut parts: Vec<(&[u8], u64)> = bytes.chunks(READ_BYTES).map(|part| (part, 0)).collect();
+pub fn read(cpu: &Cpu, bytes: &[u8]) -> u32 {
+    let mut parts: Vec<(&[u8], u32)> = bytes.chunks(READ_BYTES).map(|part| (part, 0)).collect();
     cpu.each(&mut parts, |_, (part, sum)| *sum = (cpu.kernels().ladder.stream)(part));
-    parts.iter().fold(0, |all, (_, sum)| all.wrapping_add(*sum))
+    parts.iter().fold(0, |all, (_, sum)| all ^ sum)
 }
 
 /// [`Kernels::delta_step`] as calls of a library of linear algebra would do it: one pass over the

@@ -206,7 +206,7 @@ macro_rules! ladder {
                 (state: Out<'_>, q: In<'_>, k: In<'_>, v: In<'_>, decay: f32, beta: f32,
                  u: Out<'_>, out: Out<'_>)
             ),
-            stream: operation!($features, ladder::stream::<$lanes>, (bytes: Bytes<'_>) -> u64),
+            stream: operation!($features, ladder::stream::<$lanes>, (bytes: Bytes<'_>) -> u32),
         }
     }};
 }

@@ -1,22 +1,29 @@
 //! Reading memory and nothing else.
 
-use crate::lanes::Lanes;
+use crate::lanes::{LANES, Lanes};
 
-/// Words of one step: several registers, so that no sum waits for the one before it.
-const WORDS: usize = 32;
+/// Bytes of sixteen lanes.
+const BLOCK: usize = 4 * LANES;
+/// Blocks of one step, so that none waits for the one before it.
+const WIDE: usize = 4;
 
-/// The sum of the words of 8 bytes. Integers, because adding random floats may cost more than
-/// reading them; compiled with the table's features, so in its registers.
+/// The exclusive or of all words of 4 bytes. Adding random floats may cost more than reading them,
+/// and of plain integers the compiler makes gathers, which are slower than memory.
 #[inline(always)]
-pub(crate) fn read<L: Lanes>(bytes: &[u8]) -> u64 {
-    let (words, _) = bytes.as_chunks::<8>();
-    let (blocks, rest) = words.as_chunks::<WORDS>();
-    let mut sums = [0_u64; WORDS];
-    for block in blocks {
-        for (sum, word) in sums.iter_mut().zip(block) {
-            *sum = sum.wrapping_add(u64::from_le_bytes(*word));
+pub(crate) fn read<L: Lanes>(bytes: &[u8]) -> u32 {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let (steps, last) = blocks.as_chunks::<WIDE>();
+    let mut all = [L::splat(0.0); WIDE];
+    for step in steps {
+        for w in 0..WIDE {
+            all[w] = all[w].xor(L::from_f32(&step[w]));
         }
     }
-    let rest = rest.iter().map(|word| u64::from_le_bytes(*word));
-    sums.into_iter().chain(rest).fold(0, u64::wrapping_add)
+    for (all, block) in all.iter_mut().zip(last) {
+        *all = all.xor(L::from_f32(block));
+    }
+    let mut lanes = [0.0; LANES];
+    all[0].xor(all[1]).xor(all[2].xor(all[3])).write(&mut lanes);
+    let rest = rest.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+    lanes.into_iter().map(f32::to_bits).chain(rest).fold(0, |all, word| all ^ word)
 }

@@ -153,6 +153,10 @@ impl Lanes for Avx2 {
         Avx2(chosen::<BITS>(table, low), chosen::<BITS>(table, high))
     }
     #[inline(always)]
+    fn xor(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_xor_ps, self, other)
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         avx2!({
             let eight = _mm256_add_ps(self.0, self.1);

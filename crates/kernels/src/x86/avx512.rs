@@ -133,6 +133,10 @@ impl Lanes for Avx512 {
         avx512!(Avx512(_mm512_permutexvar_ps(shifted::<BITS>(word, 0), table.0)))
     }
     #[inline(always)]
+    fn xor(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_xor_ps(self.0, other.0)))
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         avx512!({
             let low = _mm512_castps512_ps256(self.0);
