@@ -5,12 +5,14 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use xtask::{manifest, tidy};
+use xtask::{aarch64, manifest, tidy};
 
 const USAGE: &str = "\
 cargo xtask tidy              the house rules that no compiler checks, and lines per crate
 cargo xtask fuzz [TARGET...]  mutated inputs for every parser; what breaks lies in target/fuzz-crashes
                               --seconds N (10, each target)  --seed N (1)  --iteration N (replay)
+cargo xtask aarch64           the 64-bit ARM build under qemu: kernel tests, oracle tests, and answers of
+                              the built-in model byte for byte; --install fetches what it needs
 cargo xtask demo-manifest     lengths and hashes of demo/demo-4bit into demo/manifest.json
 The gate is .ci/run.";
 
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let done = match args.first().map(String::as_str) {
         Some("tidy") => tidy(root),
         Some("fuzz") => fuzz(root, rest),
+        Some("aarch64") => aarch64::run(root, rest),
         Some("demo-manifest") => manifest::write(root).map(|()| true),
         _ => {
             eprintln!("{USAGE}");

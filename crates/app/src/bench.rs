@@ -8,6 +8,7 @@ mod disk;
 mod feed;
 mod figures;
 mod json;
+mod kernels;
 mod locality;
 mod plot;
 mod records;
@@ -34,6 +35,7 @@ pub(crate) fn bench(command: &BenchCommand) -> Result<(), Fault> {
             run::all(&Test::new(args.prompt_tokens, 0, &args.speed), &args.speed)?
         }
         BenchCommand::Disk(args) => disk::disk(args)?,
+        BenchCommand::Kernels(args) => kernels::kernels(args)?,
         BenchCommand::Cache(args) => return cache::cache(args),
     };
     stdout().lock().write_all(text.as_bytes()).map_err(|error| Fault::output(&error))

@@ -10,8 +10,8 @@ mod values;
 use std::path::PathBuf;
 
 pub(crate) use bench::{
-    Announced, BenchCommand, CacheArgs, DiskArgs, PhaseChoice, PolicyChoice, Prompts, Router,
-    SpeedArgs,
+    Announced, BenchCommand, CacheArgs, DiskArgs, KernelsArgs, PhaseChoice, PolicyChoice, Prompts,
+    Router, SpeedArgs,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};

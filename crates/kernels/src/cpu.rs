@@ -67,6 +67,30 @@ struct Scratch {
     tile: TileScratch,
 }
 
+/// The sets of vectors that are needed as integers, each once, and which one each product has.
+fn wanted<'x>(
+    precision: Precision,
+    products: &[Product<'x>],
+) -> (Vec<Wanted<'x>>, Vec<Option<usize>>) {
+    let mut wanted: Vec<Wanted<'x>> = Vec::new();
+    let find = |product: &Product<'x>| {
+        let order = match precision {
+            Precision::Exact => None,
+            Precision::Fast => Order::of(product.matrix.quant()),
+        }?;
+        let new = Wanted { x: product.x, cols: product.matrix.cols(), order };
+        let same = |old: &Wanted<'_>| {
+            std::ptr::eq(old.x, new.x) && old.cols == new.cols && old.order == new.order
+        };
+        wanted.iter().position(same).or_else(|| {
+            wanted.push(new);
+            Some(wanted.len() - 1)
+        })
+    };
+    let of_product = products.iter().map(find).collect();
+    (wanted, of_product)
+}
+
 /// Of `n` vectors, how many meet unpacked tiles: from `many` on all but a rest that would leave
 /// half of a tile's sums unused.
 fn tiled(n: usize, many: usize) -> usize {
@@ -145,6 +169,11 @@ impl Cpu {
 
     /// [`Cpu::matmul`] of several matrices, in one go.
     pub fn matmul_each(&self, products: &mut [Product<'_>]) {
+        self.matmul_in(self.precision, products);
+    }
+
+    /// [`Cpu::matmul_each`] in a precision of the caller's choice.
+    pub fn matmul_in(&self, precision: Precision, products: &mut [Product<'_>]) {
         let total = check(products);
         let mut own = match self.activations.try_lock() {
             Ok(own) => Some(own),
@@ -154,7 +183,7 @@ impl Cpu {
         };
         let mut spare = Activations::default();
         let activations = own.as_deref_mut().unwrap_or(&mut spare);
-        let (wanted, of_product) = self.wanted(products);
+        let (wanted, of_product) = wanted(precision, products);
         self.quantise(activations.rows(&wanted));
         let views = activations.views(&wanted);
         let mut jobs = Vec::with_capacity(products.len());
@@ -169,27 +198,6 @@ impl Cpu {
         }
         let work = |index: usize| self.take_parts(index, &jobs);
         if total < ALONE { work(0) } else { self.pool.run(&work) }
-    }
-
-    /// The sets of vectors that are needed as integers, each once, and which one each product has.
-    fn wanted<'x>(&self, products: &[Product<'x>]) -> (Vec<Wanted<'x>>, Vec<Option<usize>>) {
-        let mut wanted: Vec<Wanted<'x>> = Vec::new();
-        let find = |product: &Product<'x>| {
-            let order = match self.precision {
-                Precision::Exact => None,
-                Precision::Fast => Order::of(product.matrix.quant()),
-            }?;
-            let new = Wanted { x: product.x, cols: product.matrix.cols(), order };
-            let same = |old: &Wanted<'_>| {
-                std::ptr::eq(old.x, new.x) && old.cols == new.cols && old.order == new.order
-            };
-            wanted.iter().position(same).or_else(|| {
-                wanted.push(new);
-                Some(wanted.len() - 1)
-            })
-        };
-        let of_product = products.iter().map(find).collect();
-        (wanted, of_product)
     }
 
     fn quantise(&self, mut rows: Vec<Row<'_, '_>>) {

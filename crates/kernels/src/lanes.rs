@@ -41,6 +41,11 @@ pub(crate) trait Lanes: Num {
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Self;
     /// The first `count` lanes; the others are zero, whatever they were.
     fn first(self, count: usize) -> Self;
+    /// Lane l is the lane of `table` whose number is integer l of [`Lanes::unpack`]. The lanes of
+    /// `table` repeat every 2^`BITS`; `BITS` is at most 4.
+    fn look_up<const BITS: usize>(table: Self, bytes: &[u8]) -> Self;
+    /// The exclusive or of the bits of each lane.
+    fn xor(self, other: Self) -> Self;
     /// The lanes added: l and l+8, then l and l+4, l+2, l+1.
     fn sum(self) -> f32;
 

@@ -13,6 +13,7 @@ mod cpu;
 mod dots;
 mod error;
 mod float;
+pub mod ladder;
 mod lanes;
 mod math;
 mod matrix;

@@ -186,6 +186,14 @@ impl Lanes for Portable {
         self
     }
     #[inline(always)]
+    fn look_up<const BITS: usize>(table: Portable, bytes: &[u8]) -> Portable {
+        Portable(Portable::unpack::<BITS>(bytes).0.map(|q| table.0[q as usize % LANES]))
+    }
+    #[inline(always)]
+    fn xor(self, other: Portable) -> Portable {
+        self.each(other, |a, b| f32::from_bits(a.to_bits() ^ b.to_bits()))
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         let Portable(mut lanes) = self;
         for half in [8, 4, 2, 1] {

@@ -47,6 +47,7 @@ pub(crate) mod types {
     pub(crate) type S<'a> = &'a mut TileScratch;
     pub(crate) type In<'a> = &'a [f32];
     pub(crate) type Out<'a> = &'a mut [f32];
+    pub(crate) type Bytes<'a> = &'a [u8];
 }
 
 use types::{In, M, Out, P, R, S, X};
@@ -79,6 +80,7 @@ pub struct Kernels {
     pub(crate) delta_step: Delta,
     pub(crate) delta_apply: fn(Out<'_>, In<'_>, In<'_>, f32),
     pub(crate) attend: Attend,
+    pub(crate) ladder: crate::ladder::Ladder,
 }
 
 impl Kernels {
@@ -198,9 +200,41 @@ macro_rules! table {
                     $features, attend::attend::<$lanes>,
                     (q: In<'_>, keys: In<'_>, values: In<'_>, scale: f32, out: Out<'_>)
                 ),
+                ladder: $crate::table::ladder!($lanes, $features),
             }
         };
     };
 }
 
-pub(crate) use {operation, table};
+/// The forms that the product's own are measured against.
+macro_rules! ladder {
+    ($lanes:ty, $features:tt) => {{
+        use $crate::ladder;
+        ladder::Ladder {
+            naive: operation!(
+                $features, ladder::rows::<$lanes, ladder::Naive>,
+                (m: M<'_>, first: usize, x: In<'_>, sums: In<'_>, out: Out<'_>)
+            ),
+            fma: operation!(
+                $features, ladder::rows::<$lanes, ladder::Fma>,
+                (m: M<'_>, first: usize, x: In<'_>, sums: In<'_>, out: Out<'_>)
+            ),
+            algebraic: operation!(
+                $features, ladder::rows::<$lanes, ladder::Algebraic>,
+                (m: M<'_>, first: usize, x: In<'_>, sums: In<'_>, out: Out<'_>)
+            ),
+            look_up: operation!(
+                $features, ladder::rows::<$lanes, ladder::LookUp>,
+                (m: M<'_>, first: usize, x: In<'_>, sums: In<'_>, out: Out<'_>)
+            ),
+            delta_passes: operation!(
+                $features, ladder::passes::<$lanes>,
+                (state: Out<'_>, q: In<'_>, k: In<'_>, v: In<'_>, decay: f32, beta: f32,
+                 u: Out<'_>, out: Out<'_>)
+            ),
+            stream: operation!($features, ladder::stream::<$lanes>, (bytes: Bytes<'_>) -> u32),
+        }
+    }};
+}
+
+pub(crate) use {ladder, operation, table};

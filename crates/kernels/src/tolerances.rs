@@ -40,4 +40,17 @@ pub const MLX_PRODUCT: Tolerance = Tolerance {
     cause: "MLX factors scale and bias out of a group's sum and adds in another order",
 };
 
-pub const ALL: [Tolerance; 5] = [HIDDEN, LOGITS, ROUTER_LOGITS, STATES, MLX_PRODUCT];
+/// Other forms of products and of the delta rule against f64, of up to 4096 columns with results
+/// near 1.
+pub const LADDER: Tolerance =
+    Tolerance { name: "ladder", bound: 2e-5, cause: "each form rounds f32 in an order of its own" };
+
+/// Products with vectors of integers against f64, with results near 1.
+pub const INTEGERS: Tolerance = Tolerance {
+    name: "integers",
+    bound: 3e-2,
+    cause: "an element is off by up to half a step, which is 1/254 of the greatest of its group",
+};
+
+pub const ALL: [Tolerance; 7] =
+    [HIDDEN, LOGITS, ROUTER_LOGITS, STATES, MLX_PRODUCT, LADDER, INTEGERS];

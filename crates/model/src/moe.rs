@@ -186,7 +186,7 @@ impl Moe<'_> {
             products.push(Product { matrix: matrices.up, x, out: up });
         }
         self.cpu.matmul_each(&mut products);
-        self.multiply_gated(inner, &mut s.gate[..count * inner], &mut s.up[..count * inner]);
+        self.multiply_gated(inner, &mut s.gate[..count * inner], &s.up[..count * inner]);
         let mut outs = &mut s.one[..count * hidden];
         let mut products = Vec::with_capacity(holds.len());
         for (e, matrices) in matrices.iter().enumerate() {

@@ -62,7 +62,8 @@ pub(crate) struct MoeScratch {
     /// `[rows, experts_per_token]`.
     pub(crate) experts: Vec<u32>,
     pub(crate) weights: Vec<f32>,
-    /// The rows that chose some experts, those of one after those of another: `[rows, hidden]`.
+    /// The rows that chose some experts, those of one after those of another:
+    /// `[rows or experts_per_token, hidden]`.
     pub(crate) gathered: Vec<f32>,
     /// `[rows or experts_per_token, intermediate]`, the wider of routed and shared.
     pub(crate) gate: Vec<f32>,
@@ -136,7 +137,7 @@ impl Scratch {
                 router: floats(rows * config.experts),
                 experts: floats(rows * chosen).iter().map(|_| 0).collect(),
                 weights: floats(rows * chosen),
-                gathered: floats(rows * hidden),
+                gathered: floats(expert_rows * hidden),
                 gate: floats(expert_rows * inner),
                 up: floats(expert_rows * inner),
                 one: floats(expert_rows * hidden),

@@ -1,12 +1,14 @@
 //! The command `bench` and its flags: what is measured, how often, and on which prompts.
 
 mod cache;
+mod ladder;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 pub(crate) use cache::{Announced, CacheArgs, PhaseChoice, PolicyChoice};
 use clap::{Args, Subcommand, ValueEnum};
+pub(crate) use ladder::KernelsArgs;
 
 use super::values::{number, positive};
 use super::{MachineArgs, ModelArgs};
@@ -45,6 +47,9 @@ pub(crate) enum BenchCommand {
     /// Speed of the disk in reading this model's experts
     #[command(after_long_help = DISK_HELP, after_help = DISK_HELP)]
     Disk(DiskArgs),
+    /// Speed of the arithmetic beside that of memory, in several forms
+    #[command(after_long_help = ladder::EXAMPLES, after_help = ladder::EXAMPLES)]
+    Kernels(KernelsArgs),
     /// Replay a trace of chosen experts against caches: hit rate by policy and capacity
     #[command(after_long_help = cache::EXAMPLES, after_help = cache::EXAMPLES)]
     Cache(CacheArgs),

@@ -3,6 +3,7 @@
 #[cfg(feature = "demo")]
 mod answers;
 mod bench_cache;
+mod bench_kernels;
 mod benches;
 mod checkpoints;
 #[cfg(feature = "demo")]

@@ -169,6 +169,18 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
+    fn look_up<const BITS: usize>(table: Avx2, bytes: &[u8]) -> Avx2 {
+        let (low, high) = match BITS {
+            2 => shifted::<BITS>(word32(bytes, 0), word32(bytes, 0), 16),
+            _ => shifted::<BITS>(word32(bytes, 0), word32(bytes, 4), 0),
+        };
+        Avx2(chosen::<BITS>(table, low), chosen::<BITS>(table, high))
+    }
+    #[inline(always)]
+    fn xor(self, other: Avx2) -> Avx2 {
+        halves!(_mm256_xor_ps, self, other)
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         avx2!({
             let eight = _mm256_add_ps(self.0, self.1);
@@ -219,17 +231,42 @@ fn bf16(bytes: &[u8]) -> __m256 {
     })
 }
 
-/// Eight integers from each word, those of the second from bit `skip` on.
+/// The lanes of `table` that the low bits of the integers choose; of two bits the first four
+/// lanes, wherever the third bit points.
 #[inline(always)]
-fn from_words<const BITS: usize>(first: i32, second: i32, skip: i32) -> Avx2 {
+fn chosen<const BITS: usize>(table: Avx2, integers: __m256i) -> __m256 {
+    avx2!({
+        let low = _mm256_permutevar8x32_ps(table.0, integers);
+        if BITS < 4 {
+            return low;
+        }
+        let high = _mm256_permutevar8x32_ps(table.1, integers);
+        let fourth_bit = _mm256_castsi256_ps(_mm256_slli_epi32(integers, 28));
+        _mm256_blendv_ps(low, high, fourth_bit)
+    })
+}
+
+/// Eight integers from each word, those of the second from bit `skip` on, with what is above them.
+#[inline(always)]
+fn shifted<const BITS: usize>(first: i32, second: i32, skip: i32) -> (__m256i, __m256i) {
     let bits = BITS as i32;
     avx2!({
         let steps =
             _mm256_setr_epi32(0, bits, 2 * bits, 3 * bits, 4 * bits, 5 * bits, 6 * bits, 7 * bits);
         let skipped = _mm256_add_epi32(steps, _mm256_set1_epi32(skip));
-        let mask = _mm256_set1_epi32((1 << bits) - 1);
-        let low = _mm256_srlv_epi32(_mm256_set1_epi32(first), steps);
-        let high = _mm256_srlv_epi32(_mm256_set1_epi32(second), skipped);
+        (
+            _mm256_srlv_epi32(_mm256_set1_epi32(first), steps),
+            _mm256_srlv_epi32(_mm256_set1_epi32(second), skipped),
+        )
+    })
+}
+
+/// As [`shifted`], without what is above the integers.
+#[inline(always)]
+fn from_words<const BITS: usize>(first: i32, second: i32, skip: i32) -> Avx2 {
+    let (low, high) = shifted::<BITS>(first, second, skip);
+    avx2!({
+        let mask = _mm256_set1_epi32((1 << BITS) - 1);
         Avx2(
             _mm256_cvtepi32_ps(_mm256_and_si256(low, mask)),
             _mm256_cvtepi32_ps(_mm256_and_si256(high, mask)),

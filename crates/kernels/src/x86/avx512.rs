@@ -147,6 +147,16 @@ impl Lanes for Avx512 {
         avx512!(Avx512(_mm512_maskz_mov_ps(mask, self.0)))
     }
     #[inline(always)]
+    fn look_up<const BITS: usize>(table: Avx512, bytes: &[u8]) -> Avx512 {
+        let word = if BITS < 4 { i64::from(word32(bytes, 0)) } else { word64(bytes, 0) };
+        // The permutation looks at the low four bits only, and the table repeats.
+        avx512!(Avx512(_mm512_permutexvar_ps(shifted::<BITS>(word, 0), table.0)))
+    }
+    #[inline(always)]
+    fn xor(self, other: Avx512) -> Avx512 {
+        avx512!(Avx512(_mm512_xor_ps(self.0, other.0)))
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         avx512!({
             let low = _mm512_castps512_ps256(self.0);
@@ -156,17 +166,23 @@ impl Lanes for Avx512 {
     }
 }
 
-/// Moves the bytes of each integer to its lane. `second` is the block's last eight bytes where the
-/// first eight are not enough.
 #[inline(always)]
 fn moved<const BITS: usize>(first: i64, second: i64) -> __m512 {
+    avx512!({
+        let mask = _mm512_set1_epi32((1 << BITS) - 1);
+        _mm512_cvtepi32_ps(_mm512_and_si512(shifted::<BITS>(first, second), mask))
+    })
+}
+
+/// Moves the bytes of each integer to its lane, with what is above it. `second` is the block's last
+/// eight bytes where the first eight are not enough.
+#[inline(always)]
+fn shifted<const BITS: usize>(first: i64, second: i64) -> __m512i {
     let places = const { places::<BITS>(if BITS > 4 { 8 } else { 0 }) };
     let shifts = const { shifts::<BITS>() };
     avx512!({
         let raw = _mm512_broadcast_i32x4(_mm_set_epi64x(second, first));
         let pairs = _mm512_shuffle_epi8(raw, _mm512_loadu_si512(places.as_ptr().cast()));
-        let shifted = _mm512_srlv_epi32(pairs, _mm512_loadu_si512(shifts.as_ptr().cast()));
-        let mask = _mm512_set1_epi32((1 << BITS) - 1);
-        _mm512_cvtepi32_ps(_mm512_and_si512(shifted, mask))
+        _mm512_srlv_epi32(pairs, _mm512_loadu_si512(shifts.as_ptr().cast()))
     })
 }

@@ -6,6 +6,7 @@ mod numbers;
 mod attention;
 mod fast;
 mod hand_made;
+mod ladder;
 mod layouts;
 mod math;
 mod mlx_vectors;
