@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, TryLockError};
 
+use crate::attention::Buffers;
 use crate::ops::matmul::{TILE_ROWS, matmul, padded_cols};
 use crate::pool::Pool;
 use crate::rows::{Columns, Items};
@@ -27,6 +28,7 @@ pub struct Cpu {
     pool: Pool,
     /// One for each thread, for decoded rows; it grows to the widest matrix so far.
     scratch: Vec<Mutex<Vec<f32>>>,
+    pub(crate) attention: Buffers,
 }
 
 impl Cpu {
@@ -37,7 +39,7 @@ impl Cpu {
     pub fn new(kernels: &'static Kernels, threads: usize) -> Result<Cpu, KernelError> {
         let pool = Pool::new(threads)?;
         let scratch = (0..threads).map(|_| Mutex::default()).collect();
-        Ok(Cpu { kernels, pool, scratch })
+        Ok(Cpu { kernels, pool, scratch, attention: Buffers::new(threads) })
     }
 
     pub fn threads(&self) -> usize {
@@ -96,6 +98,16 @@ impl Cpu {
             }
         };
         if total < ALONE { work(0) } else { self.pool.run(&work) }
+    }
+
+    /// [`Cpu::each`], with the index of the thread that has the item instead of the item's.
+    pub(crate) fn each_on<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+        let items = Items::new(items);
+        self.pool.run(&|thread| {
+            while let Some((_, item)) = items.take() {
+                work(thread, item);
+            }
+        });
     }
 
     /// Calls `work` with every item and its index, on all threads; in which order is not said.

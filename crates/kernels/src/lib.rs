@@ -8,9 +8,11 @@
 //!
 //! Lengths that do not fit together are mistakes of the calling code and panic with both lengths.
 
+mod attention;
 mod cpu;
 mod error;
 mod float;
+mod kv;
 mod lanes;
 mod math;
 mod matrix;
@@ -25,9 +27,11 @@ pub mod tolerances;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use attention::{Past, Queries};
 pub use cpu::{Cpu, Product};
 pub use error::KernelError;
 pub use float::{Float, all_finite};
+pub use kv::KvType;
 pub use math::{exp, sigmoid, softplus};
 pub use matrix::{Matrix, Planes};
 pub use quant::Quant;

@@ -30,17 +30,19 @@ impl fmt::Display for Isa {
 /// Short names for what operations take, so that the table below can be read.
 pub(crate) mod types {
     use crate::Matrix;
+    use crate::ops::attend::{Room, Span};
     use crate::rows::Part;
 
     pub(crate) type M<'a> = &'a Matrix<'a>;
     pub(crate) type P<'a, 'p> = &'a mut Part<'p>;
     pub(crate) type In<'a> = &'a [f32];
     pub(crate) type Out<'a> = &'a mut [f32];
+    pub(crate) type S<'a, 's> = &'a Span<'s>;
+    pub(crate) type R<'a, 'r> = &'a mut Room<'r>;
 }
 
-use types::{In, M, Out, P};
+use types::{In, M, Out, P, R, S};
 
-type Attend = fn(In<'_>, In<'_>, In<'_>, f32, Out<'_>);
 type Delta = fn(Out<'_>, In<'_>, In<'_>, In<'_>, f32, f32, Out<'_>, Out<'_>);
 
 /// A table of functions. What each computes, and that lengths fit, is said at the methods.
@@ -62,7 +64,8 @@ pub struct Kernels {
     pub(crate) conv_silu: fn(In<'_>, &[&[f32]], Out<'_>),
     pub(crate) delta_step: Delta,
     pub(crate) delta_apply: fn(Out<'_>, In<'_>, In<'_>, f32),
-    pub(crate) attend: Attend,
+    pub(crate) attend: fn(S<'_, '_>, Out<'_>, R<'_, '_>),
+    pub(crate) merge: fn(Out<'_>, In<'_>),
 }
 
 impl Kernels {
@@ -170,8 +173,9 @@ macro_rules! table {
                 ),
                 attend: operation!(
                     $features, attend::attend::<$lanes>,
-                    (q: In<'_>, keys: In<'_>, values: In<'_>, scale: f32, out: Out<'_>)
+                    (span: S<'_, '_>, records: Out<'_>, room: R<'_, '_>)
                 ),
+        merge: operation!($features, attend::merge::<$lanes>, (into: Out<'_>, from: In<'_>)),
             }
         };
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use format::Catalog;
-use kernels::Kernels;
+use kernels::{Cpu, Kernels, KvType};
 use store::{Bank, Disk, Files, IoMode, Needs, Plan, PolicyKind, probe};
 
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub threads: usize,
+    /// How keys and values are kept.
+    pub kv: KvType,
     pub kernels: &'static Kernels,
     /// Memory of the process beside the model: code, tokenizer, answers.
     pub process_bytes: u64,
@@ -117,7 +119,9 @@ impl Opened {
         Ok(Needs {
             trunk_bytes: store::Trunk::memory_bytes(&pieces.extents, align) + self.vector_bytes(),
             state_bytes: state_bytes * settings.sequences as u64,
-            kv_bytes_per_position: full * sizes.kv_bytes_per_position() * settings.sequences as u64,
+            kv_bytes_per_position: full
+                * sizes.kv_bytes_per_position(settings.kv)
+                * settings.sequences as u64,
             fixed_bytes: settings.process_bytes + self.table_bytes() + self.policy_bytes(settings),
             scratch: CHUNKS.into_iter().map(scratch).collect(),
             io_bytes: settings.readers as u64 * READER_BYTES,
@@ -219,13 +223,13 @@ impl Opened {
 
     /// Bytes of state that one id moves when the sequence holds `position` ids before it: recurrent
     /// states are read and written, keys and values of all positions are read.
-    pub fn state_bytes_per_token(&self, position: usize) -> u64 {
+    pub fn state_bytes_per_token(&self, kv: KvType, position: usize) -> u64 {
         let sizes = Sizes::of(&self.config);
         let layers = self.config.full_layers();
         let full = layers.iter().filter(|full| **full).count() as u64;
         let linear = layers.len() as u64 - full;
         let recurrent = 2 * 4 * (sizes.state_floats + sizes.columns_floats) as u64;
-        linear * recurrent + full * sizes.kv_bytes_per_position() * (position as u64 + 1)
+        linear * recurrent + full * sizes.kv_bytes_per_position(kv) * (position as u64 + 1)
     }
 
     /// Whether a layer has Qwen3-Next's fused projections.
@@ -248,8 +252,10 @@ impl Opened {
     /// Buffers of a pass of `rows` rows, and of the threads that run it.
     fn pass_bytes(&self, settings: &Settings, rows: usize) -> u64 {
         let cols = self.weights.matrices().map(|matrix| matrix.cols).max().unwrap_or(0);
+        let Config { heads, kv_heads, head_dim, .. } = self.config;
         Scratch::bytes(&self.config, self.is_fused(), rows)
-            + kernels::Cpu::scratch_bytes(cols, settings.threads) as u64
+            + Cpu::scratch_bytes(cols, settings.threads) as u64
+            + Cpu::attend_bytes(heads, kv_heads, head_dim, settings.threads) as u64
     }
 
     /// Short vectors as f32, and what stands beside them.

@@ -3,20 +3,25 @@
 use std::io::{self, Read, Write};
 
 use engine::ForwardError;
+use kernels::KvType;
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::state::{CUT_MAX, LayerState, Sequence};
 
 const MAGIC: &[u8; 8] = b"fmoe-seq";
-const VERSION: u32 = 1;
-/// Precision and the type of keys and values: both f32, the only ones there are.
-const EXACT_F32: u32 = 0;
+const VERSION: u32 = 2;
+/// The precision: f32, the only one there is.
+const EXACT: u32 = 0;
+/// Types of keys and values, each at its number.
+const KV_TYPES: [KvType; 3] = [KvType::F32, KvType::F16, KvType::Q8];
+/// Bytes before the counts.
+const HEAD_BYTES: usize = 52;
 /// Floats that are turned into bytes at a time.
 const BLOCK_FLOATS: usize = 4096;
 
-/// Writes a sequence. Little-endian: magic, version, precision, fingerprint of the model,
-/// position, pending ids, ids of the last step, then every layer's arrays in order (keys and
+/// Writes a sequence. Little-endian: magic, version, precision, type of keys and values,
+/// fingerprint of the model, position, pending ids, ids of the last step, then every layer's arrays in order (keys and
 /// values up to the position only), then SHA-256 of all of that.
 pub(crate) fn write(
     config: &Config,
@@ -30,18 +35,21 @@ pub(crate) fn write(
     let mut out = Summed { out, sum: Sha256::new() };
     out.write_all(MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
-    out.write_all(&EXACT_F32.to_le_bytes())?;
+    out.write_all(&EXACT.to_le_bytes())?;
+    let kv = KV_TYPES.iter().position(|kv| *kv == sequence.kv);
+    let kv = u32::try_from(kv.expect("every type has a number")).expect("there are few");
+    out.write_all(&kv.to_le_bytes())?;
     out.write_all(fingerprint)?;
     for count in [sequence.position, sequence.pending, sequence.last_step] {
         out.write_all(&(count as u64).to_le_bytes())?;
     }
-    let used = sequence.position * config.head_dim;
+    let row_bytes = sequence.kv.row_bytes(config.head_dim);
     for layer in &sequence.layers {
         match layer {
             LayerState::Full(cache) => {
                 for array in [&cache.keys, &cache.values] {
-                    for head in array.chunks_exact((sequence.capacity * config.head_dim).max(1)) {
-                        write_floats(&mut out, &head[..used])?;
+                    for head in array.chunks_exact((sequence.capacity * row_bytes).max(1)) {
+                        out.write_all(&head[..sequence.position * row_bytes])?;
                     }
                 }
             }
@@ -64,7 +72,7 @@ pub(crate) fn read(
     from: &mut dyn Read,
 ) -> Result<Sequence, ForwardError> {
     let mut from = Summing { from, sum: Sha256::new() };
-    let mut head = [0; 48];
+    let mut head = [0; HEAD_BYTES];
     from.take(&mut head)?;
     if &head[..8] != MAGIC {
         return refuse("it does not begin as a snapshot does");
@@ -74,10 +82,11 @@ pub(crate) fn read(
     if number(8) != VERSION {
         return refuse(format!("version {}, accepted is {VERSION}", number(8)));
     }
-    if number(12) != EXACT_F32 {
-        return refuse(format!("precision {}, accepted is {EXACT_F32} (exact)", number(12)));
+    if number(12) != EXACT {
+        return refuse(format!("precision {}, accepted is {EXACT} (exact)", number(12)));
     }
-    if &head[16..] != fingerprint {
+    check_kv(number(16), sequence.kv)?;
+    if &head[20..] != fingerprint {
         return refuse("it was made by another model, or by the same with other settings");
     }
     let position = from.count()?;
@@ -88,13 +97,13 @@ pub(crate) fn read(
     if pending > CUT_MAX.min(position) || last_step > position {
         return refuse(format!("{pending} pending ids and a step of {last_step} in {position}"));
     }
-    let (capacity, used) = (sequence.capacity, position * config.head_dim);
+    let (capacity, row_bytes) = (sequence.capacity, sequence.kv.row_bytes(config.head_dim));
     for layer in &mut sequence.layers {
         match layer {
             LayerState::Full(cache) => {
                 for array in [&mut cache.keys, &mut cache.values] {
-                    for head in array.chunks_exact_mut((capacity * config.head_dim).max(1)) {
-                        from.floats(&mut head[..used])?;
+                    for head in array.chunks_exact_mut((capacity * row_bytes).max(1)) {
+                        from.take(&mut head[..position * row_bytes])?;
                     }
                 }
             }
@@ -113,6 +122,15 @@ pub(crate) fn read(
     }
     (sequence.position, sequence.pending, sequence.last_step) = (position, pending, last_step);
     Ok(sequence)
+}
+
+fn check_kv(found: u32, kept: KvType) -> Result<(), ForwardError> {
+    let named = usize::try_from(found).ok().and_then(|found| KV_TYPES.get(found));
+    match named {
+        Some(found) if *found == kept => Ok(()),
+        Some(found) => refuse(format!("its keys and values are {found}, accepted is {kept}")),
+        None => refuse(format!("keys and values of type {found}, accepted is {kept}")),
+    }
 }
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, ForwardError> {

@@ -29,7 +29,7 @@ impl Forward for CpuModel {
             let capacity_max = self.facts.context;
             return Err(ForwardError::Context { wanted: capacity, capacity: capacity_max });
         }
-        Ok(Sequence::new(&self.config, capacity))
+        Ok(Sequence::new(&self.config, self.kv, capacity))
     }
 
     fn position(&self, sequence: &Sequence) -> usize {

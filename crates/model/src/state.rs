@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kernels::KvType;
+
 use crate::config::Config;
 use crate::lineage::Lineage;
 use crate::sizes::Sizes;
@@ -17,6 +19,8 @@ pub struct Sequence {
     pub(crate) id: u64,
     /// Ids it has room for.
     pub(crate) capacity: usize,
+    /// The type of its keys and values.
+    pub(crate) kv: KvType,
     /// Ids that went through.
     pub(crate) position: usize,
     /// How many of them, at the end, the recurrent states do not hold yet.
@@ -37,11 +41,12 @@ pub(crate) enum LayerState {
     Linear(Recurrent),
 }
 
-/// Keys and values of one full-attention layer, both `[kv_heads, capacity, head_dim]`.
+/// Keys and values of one full-attention layer, both `[kv_heads, capacity]` rows of `head_dim`
+/// elements of the sequence's type.
 #[derive(Debug)]
 pub(crate) struct KeyValues {
-    pub(crate) keys: Vec<f32>,
-    pub(crate) values: Vec<f32>,
+    pub(crate) keys: Vec<u8>,
+    pub(crate) values: Vec<u8>,
 }
 
 /// The state of one Gated DeltaNet layer.
@@ -82,12 +87,12 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 impl Sequence {
     /// An empty sequence. The keys and values are not touched before they are written, so that
     /// room that is never used costs no memory.
-    pub(crate) fn new(config: &Config, capacity: usize) -> Sequence {
+    pub(crate) fn new(config: &Config, kv: KvType, capacity: usize) -> Sequence {
         let sizes = Sizes::of(config);
         let layer = |full: &bool| {
             if *full {
-                let floats = sizes.kv_floats_per_position * capacity;
-                LayerState::Full(KeyValues { keys: vec![0.0; floats], values: vec![0.0; floats] })
+                let bytes = sizes.kv_heads * capacity * kv.row_bytes(sizes.head_dim);
+                LayerState::Full(KeyValues { keys: vec![0; bytes], values: vec![0; bytes] })
             } else {
                 LayerState::Linear(Recurrent::new(&sizes))
             }
@@ -95,6 +100,7 @@ impl Sequence {
         Sequence {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             capacity,
+            kv,
             position: 0,
             pending: 0,
             last_step: 0,

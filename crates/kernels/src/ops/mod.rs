@@ -1,8 +1,12 @@
 //! Every operation written once, over the lanes of any table.
 
+mod ahead;
 pub(crate) mod attend;
 pub(crate) mod delta;
+mod direct;
 pub(crate) mod elements;
+mod kept;
 pub(crate) mod matmul;
 pub(crate) mod sums;
+mod tiles;
 mod weights;

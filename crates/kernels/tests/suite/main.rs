@@ -5,6 +5,7 @@ mod numbers;
 
 mod attention;
 mod hand_made;
+mod kept;
 mod layouts;
 mod math;
 mod mlx_vectors;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use engine::{Control, Forward, ForwardError, Step, StepOutput, Want};
-use kernels::Kernels;
+use kernels::{Kernels, KvType};
 use model::{CpuModel, LookAhead, Opened, Settings};
 use store::{Disk, Plan, PolicyKind, Wish};
 
@@ -28,6 +28,7 @@ pub(crate) struct Arrangement {
     pub(crate) threads: usize,
     pub(crate) chunk: Option<usize>,
     pub(crate) kernels: &'static Kernels,
+    pub(crate) kv: KvType,
     pub(crate) look_ahead: LookAhead,
     pub(crate) policy: PolicyKind,
 }
@@ -51,6 +52,7 @@ impl Default for Arrangement {
             threads: 1,
             chunk: None,
             kernels: Kernels::best(),
+            kv: KvType::F32,
             look_ahead: LookAhead::Off,
             policy: PolicyKind::default(),
         }
@@ -72,6 +74,7 @@ pub(crate) fn demo() -> PathBuf {
 pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
     Settings {
         threads: arrangement.threads,
+        kv: arrangement.kv,
         kernels: arrangement.kernels,
         process_bytes: 0,
         sequences: 1,
