@@ -22,7 +22,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Fault> {
         ram: speed::ram(planned.threads(), planned.plan.budget_bytes)?,
         disk: planned.reading.gb_per_s.map(|rate| 1e9 * rate),
     };
-    let predicted = speed::predict(&Asked::of(&checkpoint, &planned.plan), &speeds);
+    let predicted = speed::predict(&Asked::of(&checkpoint, &planned), &speeds);
     let text = if args.json {
         format!("{}\n", json(&planned.plan, extents, io_mode, predicted))
     } else {
@@ -58,7 +58,7 @@ fn table(planned: &Planned, extents: usize, io_mode: &str, speed: &str) -> Strin
     let plan = &planned.plan;
     let slots_bytes = plan.slot_bytes * plan.slot_count as u64;
     let chunk = format!("a pass of up to {} tokens, {} threads", plan.chunk, planned.threads());
-    let context = format!("keys and values of {} tokens", plan.ctx);
+    let context = format!("keys and values of {} tokens, {}", plan.ctx, planned.kv());
     let slots = format!(
         "{} experts of {}, {extents} {} each",
         plan.slot_count,

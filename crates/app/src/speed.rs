@@ -5,7 +5,7 @@ mod kept;
 pub(crate) use kept::ram;
 
 use crate::bench::bound::{Speeds, Work};
-use crate::open::{Checkpoint, Plan};
+use crate::open::{Checkpoint, Planned};
 
 /// The context that a prediction is for, in ids: enough for an answer.
 const POSITION: usize = 1024;
@@ -54,10 +54,11 @@ pub(crate) struct Prediction {
 }
 
 impl Asked {
-    pub(crate) fn of(checkpoint: &Checkpoint, plan: &Plan) -> Self {
+    pub(crate) fn of(checkpoint: &Checkpoint, planned: &Planned) -> Self {
+        let plan = &planned.plan;
         Self {
             trunk_bytes: checkpoint.inspection().trunk_bytes_per_token,
-            state_bytes: checkpoint.state_bytes_per_token(POSITION.min(plan.ctx)),
+            state_bytes: checkpoint.state_bytes_per_token(planned, POSITION.min(plan.ctx)),
             expert_bytes: plan.cycle_bytes,
             share: plan.slot_count as f64 / checkpoint.records().max(1) as f64,
             below_cycle: plan.below_cycle(),

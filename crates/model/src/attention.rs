@@ -1,6 +1,6 @@
 //! Gated full attention: partial rotation, keys and values that stay, and a gate on what comes out.
 
-use kernels::{Cpu, KvType, Past, Product, Queries};
+use kernels::{Cpu, Past, Product, Queries};
 
 use crate::batch::Part;
 use crate::config::Config;
@@ -61,12 +61,12 @@ impl Attention<'_> {
         &self,
         part: &Part,
         position: usize,
-        kind: KvType,
         cache: &mut KeyValues,
         s: &mut AttentionScratch,
     ) {
         let Config { heads, kv_heads, head_dim: dim, .. } = *self.config;
-        let (rows, row_bytes) = (part.rows.clone(), kind.row_bytes(dim));
+        let (rows, kind) = (part.rows.clone(), cache.kind);
+        let row_bytes = kind.row_bytes(dim);
         let capacity = cache.keys.len() / (kv_heads * row_bytes);
         for (n, row) in rows.clone().enumerate() {
             for h in 0..kv_heads {

@@ -50,9 +50,8 @@ pub(crate) fn walk(
                 let mixer = Attention { cpu, config, weights: &model.weights, layer };
                 mixer.project(rows, normed, full);
                 for (part, sequence) in sequences(parts, batch) {
-                    let (position, kv) = (sequence.position, sequence.kv);
                     if let LayerState::Full(cache) = &mut sequence.layers[index] {
-                        mixer.attend(part, position, kv, cache, full);
+                        mixer.attend(part, sequence.position, cache, full);
                     }
                 }
                 mixer.finish(rows, full, added);

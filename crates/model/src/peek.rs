@@ -23,7 +23,7 @@ impl CpuModel {
         let config = &self.config;
         match &sequence.layers[layer] {
             LayerState::Full(cache) => {
-                let (kv, dim) = (sequence.kv, config.head_dim);
+                let (kv, dim) = (cache.kind, config.head_dim);
                 let row_bytes = kv.row_bytes(dim);
                 let used = |array: &[u8]| -> Vec<f32> {
                     let heads = array.chunks_exact((sequence.capacity * row_bytes).max(1));

@@ -6,7 +6,6 @@ use engine::ForwardError;
 use kernels::KvType;
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
 use crate::state::{CUT_MAX, LayerState, Sequence};
 
 const MAGIC: &[u8; 8] = b"fmoe-seq";
@@ -20,12 +19,19 @@ const HEAD_BYTES: usize = 52;
 /// Floats that are turned into bytes at a time.
 const BLOCK_FLOATS: usize = 4096;
 
+/// The model that a sequence is of.
+pub(crate) struct Origin<'a> {
+    pub(crate) fingerprint: &'a [u8; 32],
+    /// The type of keys and values, and how many elements each has.
+    pub(crate) kv: KvType,
+    pub(crate) head_dim: usize,
+}
+
 /// Writes a sequence. Little-endian: magic, version, precision, type of keys and values,
 /// fingerprint of the model, position, pending ids, ids of the last step, then every layer's arrays in order (keys and
 /// values up to the position only), then SHA-256 of all of that.
 pub(crate) fn write(
-    config: &Config,
-    fingerprint: &[u8; 32],
+    origin: &Origin<'_>,
     sequence: &Sequence,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -36,14 +42,14 @@ pub(crate) fn write(
     out.write_all(MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
     out.write_all(&EXACT.to_le_bytes())?;
-    let kv = KV_TYPES.iter().position(|kv| *kv == sequence.kv);
+    let kv = KV_TYPES.iter().position(|kv| *kv == origin.kv);
     let kv = u32::try_from(kv.expect("every type has a number")).expect("there are few");
     out.write_all(&kv.to_le_bytes())?;
-    out.write_all(fingerprint)?;
+    out.write_all(origin.fingerprint)?;
     for count in [sequence.position, sequence.pending, sequence.last_step] {
         out.write_all(&(count as u64).to_le_bytes())?;
     }
-    let row_bytes = sequence.kv.row_bytes(config.head_dim);
+    let row_bytes = origin.kv.row_bytes(origin.head_dim);
     for layer in &sequence.layers {
         match layer {
             LayerState::Full(cache) => {
@@ -66,8 +72,7 @@ pub(crate) fn write(
 
 /// Reads what [`write()`] wrote into an empty sequence.
 pub(crate) fn read(
-    config: &Config,
-    fingerprint: &[u8; 32],
+    origin: &Origin<'_>,
     mut sequence: Sequence,
     from: &mut dyn Read,
 ) -> Result<Sequence, ForwardError> {
@@ -85,8 +90,8 @@ pub(crate) fn read(
     if number(12) != EXACT {
         return refuse(format!("precision {}, accepted is {EXACT} (exact)", number(12)));
     }
-    check_kv(number(16), sequence.kv)?;
-    if &head[20..] != fingerprint {
+    check_kv(number(16), origin.kv)?;
+    if &head[20..] != origin.fingerprint {
         return refuse("it was made by another model, or by the same with other settings");
     }
     let position = from.count()?;
@@ -97,7 +102,7 @@ pub(crate) fn read(
     if pending > CUT_MAX.min(position) || last_step > position {
         return refuse(format!("{pending} pending ids and a step of {last_step} in {position}"));
     }
-    let (capacity, row_bytes) = (sequence.capacity, sequence.kv.row_bytes(config.head_dim));
+    let (capacity, row_bytes) = (sequence.capacity, origin.kv.row_bytes(origin.head_dim));
     for layer in &mut sequence.layers {
         match layer {
             LayerState::Full(cache) => {

@@ -19,8 +19,6 @@ pub struct Sequence {
     pub(crate) id: u64,
     /// Ids it has room for.
     pub(crate) capacity: usize,
-    /// The type of its keys and values.
-    pub(crate) kv: KvType,
     /// Ids that went through.
     pub(crate) position: usize,
     /// How many of them, at the end, the recurrent states do not hold yet.
@@ -42,9 +40,10 @@ pub(crate) enum LayerState {
 }
 
 /// Keys and values of one full-attention layer, both `[kv_heads, capacity]` rows of `head_dim`
-/// elements of the sequence's type.
+/// elements.
 #[derive(Debug)]
 pub(crate) struct KeyValues {
+    pub(crate) kind: KvType,
     pub(crate) keys: Vec<u8>,
     pub(crate) values: Vec<u8>,
 }
@@ -92,7 +91,11 @@ impl Sequence {
         let layer = |full: &bool| {
             if *full {
                 let bytes = sizes.kv_heads * capacity * kv.row_bytes(sizes.head_dim);
-                LayerState::Full(KeyValues { keys: vec![0; bytes], values: vec![0; bytes] })
+                LayerState::Full(KeyValues {
+                    kind: kv,
+                    keys: vec![0; bytes],
+                    values: vec![0; bytes],
+                })
             } else {
                 LayerState::Linear(Recurrent::new(&sizes))
             }
@@ -100,7 +103,6 @@ impl Sequence {
         Sequence {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             capacity,
-            kv,
             position: 0,
             pending: 0,
             last_step: 0,

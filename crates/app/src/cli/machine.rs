@@ -1,4 +1,4 @@
-//! Flags that say what the machine may be used for. None of them changes a result.
+//! Flags that say what the machine may be used for. None but the precision and the type of keys and values changes a result.
 
 use clap::{Args, ValueEnum};
 
@@ -21,9 +21,9 @@ pub(crate) struct MachineArgs {
     /// Arithmetic: exact is float32 throughout
     #[arg(long, value_name = "PRECISION", default_value = "exact")]
     pub(crate) precision: Precision,
-    /// How keys and values are kept
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub(crate) kv: KvType,
+    /// How keys and values are kept [default: f32 in precision exact]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) kv: Option<KvType>,
     /// How experts are read
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub(crate) io: IoMode,
@@ -47,7 +47,12 @@ pub(crate) enum Precision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 pub(crate) enum KvType {
+    /// As they were computed
     F32,
+    /// Half the bytes
+    F16,
+    /// A quarter: 8 bits, with a scale for every 32
+    Q8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,6 +95,15 @@ pub(crate) enum LookAhead {
 pub(crate) enum Backend {
     Auto,
     Cpu,
+}
+
+impl MachineArgs {
+    /// How keys and values are kept, asked for or not.
+    pub(crate) fn kv(&self) -> KvType {
+        self.kv.unwrap_or(match self.precision {
+            Precision::Exact => KvType::F32,
+        })
+    }
 }
 
 impl Precision {
