@@ -86,11 +86,11 @@ pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
     }
 }
 
-/// The plan of an arrangement, for 256 ids. A chunk is what was asked for, planned or not.
+/// The plan of an arrangement, for 640 ids. A chunk is what was asked for, planned or not.
 pub(crate) fn plan(opened: &Opened, arrangement: &Arrangement) -> Plan {
     let needs = opened.needs(&settings(arrangement)).expect("the files are there");
     let make = |budget_bytes| {
-        let wish = Wish { budget_bytes, ctx: Some(256), chunk: None };
+        let wish = Wish { budget_bytes, ctx: Some(640), chunk: None };
         Plan::make(&needs, &wish).expect("the budget is above the floor")
     };
     let floor = make(PLENTY_BYTES).floor_bytes;
