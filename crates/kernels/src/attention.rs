@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::lanes::LANES;
-use crate::ops::attend::{BLOCK, PIECE, Room, Span, finish, record_floats};
+use crate::ops::attend::{BLOCK, PIECE, Room, Span, attend, finish, record_floats};
 use crate::{Cpu, KvType};
 
 /// Keys whose result is computed by itself before it is merged with that of those before them.
@@ -336,7 +336,7 @@ impl Work<'_> {
             group: shape.group,
             scale: queries.scale,
         };
-        (cpu.kernels().attend)(&span, records, &mut self.room);
+        attend(cpu.kernels(), &span, records, &mut self.room);
     }
 }
 

@@ -30,18 +30,20 @@ impl fmt::Display for Isa {
 /// Short names for what operations take, so that the table below can be read.
 pub(crate) mod types {
     use crate::Matrix;
-    use crate::ops::attend::{Room, Span};
+    use crate::ops::ahead::Ahead;
+    use crate::ops::attend::{Block, Room};
     use crate::rows::Part;
 
     pub(crate) type M<'a> = &'a Matrix<'a>;
     pub(crate) type P<'a, 'p> = &'a mut Part<'p>;
     pub(crate) type In<'a> = &'a [f32];
     pub(crate) type Out<'a> = &'a mut [f32];
-    pub(crate) type S<'a, 's> = &'a Span<'s>;
+    pub(crate) type A<'a> = &'a mut Ahead;
+    pub(crate) type B<'a, 'b> = &'a Block<'b>;
     pub(crate) type R<'a, 'r> = &'a mut Room<'r>;
 }
 
-use types::{In, M, Out, P, R, S};
+use types::{A, B, In, M, Out, P, R};
 
 type Delta = fn(Out<'_>, In<'_>, In<'_>, In<'_>, f32, f32, Out<'_>, Out<'_>);
 
@@ -64,7 +66,9 @@ pub struct Kernels {
     pub(crate) conv_silu: fn(In<'_>, &[&[f32]], Out<'_>),
     pub(crate) delta_step: Delta,
     pub(crate) delta_apply: fn(Out<'_>, In<'_>, In<'_>, f32),
-    pub(crate) attend: fn(S<'_, '_>, Out<'_>, R<'_, '_>),
+    pub(crate) attend_score: fn(B<'_, '_>, R<'_, '_>, A<'_>),
+    pub(crate) attend_weigh: fn(B<'_, '_>, Out<'_>, Out<'_>),
+    pub(crate) attend_gather: fn(B<'_, '_>, R<'_, '_>, Out<'_>, A<'_>),
     pub(crate) merge: fn(Out<'_>, In<'_>),
 }
 
@@ -171,9 +175,17 @@ macro_rules! table {
                     $features, delta::delta_apply::<$lanes>,
                     (state: Out<'_>, k: In<'_>, u: In<'_>, decay: f32)
                 ),
-                attend: operation!(
-                    $features, attend::attend::<$lanes>,
-                    (span: S<'_, '_>, records: Out<'_>, room: R<'_, '_>)
+                attend_score: operation!(
+                    $features, attend::attend_score::<$lanes>,
+                    (block: B<'_, '_>, room: R<'_, '_>, next: A<'_>)
+                ),
+                attend_weigh: operation!(
+                    $features, attend::attend_weigh::<$lanes>,
+                    (block: B<'_, '_>, scores: Out<'_>, records: Out<'_>)
+                ),
+                attend_gather: operation!(
+                    $features, attend::attend_gather::<$lanes>,
+                    (block: B<'_, '_>, room: R<'_, '_>, records: Out<'_>, next: A<'_>)
                 ),
         merge: operation!($features, attend::merge::<$lanes>, (into: Out<'_>, from: In<'_>)),
             }

@@ -6,7 +6,7 @@ use crate::lanes::Lanes;
 const LINE: usize = 64;
 
 /// Where in memory the announcements stand.
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     at: *const u8,
     left: usize,
 }

@@ -1,6 +1,5 @@
 //! Attention of a few rows of queries to one span of keys, all queries of a head's group together.
 
-use crate::KvType;
 use crate::lanes::{LANES, Lanes, Num};
 use crate::math::exp_num;
 use crate::ops::ahead::Ahead;
@@ -8,6 +7,7 @@ use crate::ops::direct;
 use crate::ops::kept::decode;
 use crate::ops::sums::{exp_less, largest};
 use crate::ops::tiles::{Piece, gather, score};
+use crate::{Kernels, KvType};
 
 /// Keys of one block: with each the greatest score so far may grow.
 pub(crate) const BLOCK: usize = 64;
@@ -69,43 +69,71 @@ pub(crate) struct Room<'a> {
 }
 
 /// Fills the record of every query; rows that see nothing of the span get an empty one.
-#[inline(always)]
-pub(crate) fn attend<L: Lanes>(span: &Span<'_>, records: &mut [f32], room: &mut Room<'_>) {
-    let (group, record) = (span.group, record_floats(span.dim));
+///
+/// The three steps of a block are functions of their own, because the compiler keeps more in
+/// registers of what a smaller function does.
+pub(crate) fn attend(kernels: &Kernels, span: &Span<'_>, records: &mut [f32], room: &mut Room<'_>) {
+    let record = record_floats(span.dim);
     for record in records.chunks_exact_mut(record) {
         record.fill(0.0);
         record[GREATEST] = f32::NEG_INFINITY;
     }
     let block_bytes = BLOCK * span.kind.row_bytes(span.dim);
-    let is_direct = direct::fits::<L>(span);
     let blocks = span.keys.chunks(block_bytes).zip(span.values.chunks(block_bytes));
     for (index, (keys, values)) in blocks.enumerate() {
         let next = span.keys.get((index + 1) * block_bytes..).unwrap_or_default();
         let block = Block { span, first: index * BLOCK, keys, values, next };
         let mut ahead = Ahead::new(&next[..next.len().min(block_bytes)]);
-        if is_direct {
-            direct::score::<L>(&block, room.scores, &mut ahead);
-        } else {
-            block.score::<L>(room);
+        (kernels.attend_score)(&block, room, &mut ahead);
+        (kernels.attend_weigh)(&block, room.scores, records);
+        (kernels.attend_gather)(&block, room, records, &mut ahead);
+    }
+}
+
+/// The scores of all queries with the keys of a block.
+#[inline(always)]
+pub(crate) fn attend_score<L: Lanes>(block: &Block<'_>, room: &mut Room<'_>, next: &mut Ahead) {
+    if direct::fits::<L>(block.span) {
+        direct::score::<L>(block, room.scores, next);
+    } else {
+        block.score::<L>(room);
+    }
+}
+
+/// Scores become weights, and records are brought to the greatest score so far.
+#[inline(always)]
+pub(crate) fn attend_weigh<L: Lanes>(block: &Block<'_>, scores: &mut [f32], records: &mut [f32]) {
+    let (group, record) = (block.span.group, record_floats(block.span.dim));
+    let rows = scores.chunks_exact_mut(group * BLOCK).zip(records.chunks_exact_mut(group * record));
+    for (row, (scores, records)) in rows.take(block.span.rows()).enumerate() {
+        let len = block.seen(row);
+        if len == 0 {
+            continue;
         }
-        for row in 0..span.rows() {
-            let scores = &mut room.scores[row * group * BLOCK..(row + 1) * group * BLOCK];
-            let records = &mut records[row * group * record..(row + 1) * group * record];
-            let groups = scores.chunks_mut(LANES * BLOCK).zip(records.chunks_mut(LANES * record));
-            for (scores, records) in groups {
-                weigh::<L>(scores, block.seen(row), records, record);
-            }
-        }
-        if is_direct {
-            direct::gather::<L>(&block, room.scores, records, &mut ahead);
-        } else {
-            block.gather::<L>(room, records);
+        let groups = scores.chunks_mut(LANES * BLOCK).zip(records.chunks_mut(LANES * record));
+        for (scores, records) in groups {
+            weigh::<L>(scores, len, records, record);
         }
     }
 }
 
+/// The values of a block are added to every record, each times its weight.
+#[inline(always)]
+pub(crate) fn attend_gather<L: Lanes>(
+    block: &Block<'_>,
+    room: &mut Room<'_>,
+    records: &mut [f32],
+    next: &mut Ahead,
+) {
+    if direct::fits::<L>(block.span) {
+        direct::gather::<L>(block, room.scores, records, next);
+    } else {
+        block.gather::<L>(room, records);
+    }
+}
+
 /// A block of keys and values.
-pub(super) struct Block<'a> {
+pub(crate) struct Block<'a> {
     pub(super) span: &'a Span<'a>,
     /// How many keys of the span came before.
     first: usize,
@@ -121,7 +149,6 @@ impl Block<'_> {
         self.span.seen(row).saturating_sub(self.first).min(BLOCK)
     }
 
-    /// The scores of all queries with the keys.
     #[inline(always)]
     fn score<L: Lanes>(&self, room: &mut Room<'_>) {
         let (span, group, stride) = (self.span, self.span.group, self.span.stride());
@@ -142,7 +169,6 @@ impl Block<'_> {
         }
     }
 
-    /// The values are added to every record, each times its weight.
     #[inline(always)]
     fn gather<L: Lanes>(&self, room: &mut Room<'_>, records: &mut [f32]) {
         let (span, group, stride) = (self.span, self.span.group, self.span.stride());
@@ -178,9 +204,6 @@ fn ahead(bytes: &[u8], index: usize, piece_bytes: usize, then: &[u8]) -> Ahead {
 /// brought to the new greatest.
 #[inline(always)]
 fn weigh<L: Lanes>(scores: &mut [f32], len: usize, records: &mut [f32], record: usize) {
-    if len == 0 {
-        return;
-    }
     let (mut before, mut greatest) = ([0.0; LANES], [0.0; LANES]);
     for (q, scores) in scores.chunks_exact(BLOCK).enumerate() {
         before[q] = records[q * record + GREATEST];

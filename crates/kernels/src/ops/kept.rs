@@ -37,23 +37,24 @@ fn plain<L: Lanes, S: Storage>(row: &[u8], out: &mut [f32]) {
 #[inline(always)]
 fn scaled<L: Lanes>(row: &[u8], dim: usize, out: &mut [f32]) {
     let (bytes, scales) = row.split_at(dim);
-    let (blocks, rest) = bytes.as_chunks::<LANES>();
     let (scales, _) = scales.as_chunks::<2>();
-    let mut groups = out.chunks_mut(GROUP).zip(scales);
-    for ((out, raw), blocks) in (&mut groups).zip(blocks.chunks(GROUP / LANES)) {
+    let (groups, rest) = bytes.as_chunks::<GROUP>();
+    let (whole, last) = out.split_at_mut(groups.len() * GROUP);
+    for ((bytes, raw), out) in groups.iter().zip(scales).zip(whole.as_chunks_mut::<GROUP>().0) {
         let scale = L::splat(bf16_to_f32(u16::from_le_bytes(*raw)));
-        for (block, out) in blocks.iter().zip(out.chunks_exact_mut(LANES)) {
-            L::from_i8(block).mul(scale).write(out);
-        }
+        let (first, second) = out.split_at_mut(LANES);
+        let (blocks, _) = bytes.as_chunks::<LANES>();
+        L::from_i8(&blocks[0]).mul(scale).write(first);
+        L::from_i8(&blocks[1]).mul(scale).write(second);
     }
-    if !rest.is_empty() {
-        let mut raw = [0; LANES];
-        raw[..rest.len()].copy_from_slice(rest);
-        let last = scales[scales.len() - 1];
-        let scale = L::splat(bf16_to_f32(u16::from_le_bytes(last)));
-        let at = blocks.len() * LANES;
-        L::from_i8(&raw).mul(scale).write(&mut out[at..]);
+    if let Some(raw) = scales.get(groups.len()) {
+        let scale = L::splat(bf16_to_f32(u16::from_le_bytes(*raw)));
+        for (bytes, out) in rest.chunks(LANES).zip(last.chunks_exact_mut(LANES)) {
+            let mut block = [0; LANES];
+            block[..bytes.len()].copy_from_slice(bytes);
+            L::from_i8(&block).mul(scale).write(out);
+        }
         // The scale may be NaN.
-        out[dim..].fill(0.0);
+        last[rest.len()..].fill(0.0);
     }
 }

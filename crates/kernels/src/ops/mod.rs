@@ -1,6 +1,6 @@
 //! Every operation written once, over the lanes of any table.
 
-mod ahead;
+pub(crate) mod ahead;
 pub(crate) mod attend;
 pub(crate) mod delta;
 mod direct;

@@ -131,13 +131,11 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn from_i8(bytes: &[u8; 16]) -> Avx2 {
-        avx2!({
-            let raw = _mm_loadu_si128(bytes.as_ptr().cast());
-            Avx2(
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(raw)),
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(raw, 8))),
-            )
-        })
+        let (low, high) = bytes.split_at(8);
+        avx2!(Avx2(
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(low.as_ptr().cast()))),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(high.as_ptr().cast()))),
+        ))
     }
     #[inline(always)]
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Avx2 {
