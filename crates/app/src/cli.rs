@@ -15,7 +15,7 @@ pub(crate) use bench::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
-pub(crate) use machine::{IoMode, LookAhead, MachineArgs, Policy, Precision};
+pub(crate) use machine::{IoMode, KvType, LookAhead, MachineArgs, Policy, Precision};
 pub(crate) use repack::{RepackArgs, VerifyArgs};
 pub(crate) use synth::{Shape, SynthArgs};
 pub(crate) use values::Text;

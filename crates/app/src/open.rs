@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 pub(crate) use dump::Dump;
 use engine::Control;
-use kernels::{Kernels, Precision};
+use kernels::{Kernels, KvType, Precision};
 pub(crate) use model::Routing;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
 use model::{CpuModel, LookAhead, ModelError, Opened, Settings, TraceError};
@@ -99,8 +99,8 @@ impl Checkpoint {
     }
 
     /// Bytes of state that one id moves at this position.
-    pub(crate) fn state_bytes_per_token(&self, position: usize) -> u64 {
-        self.opened.state_bytes_per_token(position)
+    pub(crate) fn state_bytes_per_token(&self, planned: &Planned, position: usize) -> u64 {
+        self.opened.state_bytes_per_token(planned.settings.kv, position)
     }
 
     /// The experts as the store sees them.
@@ -138,8 +138,9 @@ impl Checkpoint {
         let vocabulary = self.opened.config().vocab_size as u64;
         let settings = Settings {
             threads,
+            kv: kv(args.kv()),
             kernels: Kernels::best(),
-            precision: precision(args.precision),
+            precision: precision(args.precision()),
             process_bytes: process::bytes(
                 tokenizer_file_bytes,
                 vocabulary,
@@ -177,6 +178,11 @@ impl Checkpoint {
 impl Planned {
     pub(crate) fn threads(&self) -> usize {
         self.settings.threads
+    }
+
+    /// How keys and values are kept.
+    pub(crate) fn kv(&self) -> &'static str {
+        self.settings.kv.name()
     }
 
     /// How experts are read.
@@ -277,10 +283,18 @@ fn look_ahead(wished: cli::LookAhead) -> LookAhead {
     }
 }
 
-fn precision(wished: Option<cli::Precision>) -> Precision {
+fn precision(wished: cli::Precision) -> Precision {
     match wished {
-        Some(cli::Precision::Exact) => Precision::Exact,
-        Some(cli::Precision::Fast) | None => Precision::Fast,
+        cli::Precision::Exact => Precision::Exact,
+        cli::Precision::Fast => Precision::Fast,
+    }
+}
+
+fn kv(wished: cli::KvType) -> KvType {
+    match wished {
+        cli::KvType::F32 => KvType::F32,
+        cli::KvType::F16 => KvType::F16,
+        cli::KvType::Q8 => KvType::Q8,
     }
 }
 

@@ -58,7 +58,7 @@ fn table(planned: &Planned, extents: usize, io_mode: &str, speed: &str) -> Strin
     let plan = &planned.plan;
     let slots_bytes = plan.slot_bytes * plan.slot_count as u64;
     let chunk = format!("a pass of up to {} tokens, {} threads", plan.chunk, planned.threads());
-    let context = format!("keys and values of {} tokens", plan.ctx);
+    let context = format!("keys and values of {} tokens, {}", plan.ctx, planned.kv());
     let slots = format!(
         "{} experts of {}, {extents} {} each",
         plan.slot_count,

@@ -65,7 +65,7 @@ impl Asked {
                 _ => FAST_SHARE,
             },
             trunk_bytes: checkpoint.inspection().trunk_bytes_per_token,
-            state_bytes: checkpoint.state_bytes_per_token(POSITION.min(plan.ctx)),
+            state_bytes: checkpoint.state_bytes_per_token(planned, POSITION.min(plan.ctx)),
             expert_bytes: plan.cycle_bytes,
             share: plan.slot_count as f64 / checkpoint.records().max(1) as f64,
             below_cycle: plan.below_cycle(),

@@ -3,7 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kernels::{Cpu, Float, Kernels, Matrix, Planes, Precision, Quant, tolerances};
+use kernels::{
+    Cpu, Float, Kernels, KvType, Matrix, Past, Planes, Precision, Quant, Queries, tolerances,
+};
 
 const ROWS: usize = 2048;
 const COLS: usize = 2048;
@@ -85,9 +87,18 @@ fn attend(criterion: &mut Criterion) {
     const KEYS: usize = 1024;
     let q = floats(3, DIM, 1.0);
     let [keys, values] = [4, 5].map(|seed| floats(seed, KEYS * DIM, 1.0));
-    let (kernels, scale) = (Kernels::best(), 1.0 / 16.0);
+    let (cpu, scale) = (cpu(Precision::Exact), 1.0 / 16.0);
     let mut out = vec![f32::NAN; DIM];
-    kernels.attend(&q, &keys, &values, scale, &mut out);
+    let bytes = |floats: &[f32]| {
+        let mut bytes = vec![0; KvType::F32.row_bytes(DIM) * KEYS];
+        KvType::F32.write(floats, &mut bytes);
+        bytes
+    };
+    let (key_bytes, value_bytes) = (bytes(&keys), bytes(&values));
+    let past =
+        Past { kind: KvType::F32, keys: &key_bytes, values: &value_bytes, heads: 1, dim: DIM };
+    let queries = Queries { queries: &q, stride: DIM, heads: 1, sees: KEYS, scale };
+    cpu.attend(&past, &queries, &mut out);
     let product = |key: &[f32]| {
         let products = key.iter().zip(&q).map(|(k, q)| f64::from(*k) * f64::from(*q));
         (products.sum::<f64>() * f64::from(scale)).exp()
@@ -103,7 +114,7 @@ fn attend(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes((2 * KEYS * DIM * size_of::<f32>()) as u64));
     group.bench_function(BenchmarkId::from_parameter(KEYS), |bencher| {
         bencher.iter(|| {
-            kernels.attend(black_box(&q), black_box(&keys), black_box(&values), scale, &mut out);
+            cpu.attend(black_box(&past), black_box(&queries), &mut out);
         });
     });
     group.finish();

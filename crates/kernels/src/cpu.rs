@@ -3,6 +3,7 @@
 use std::sync::{Mutex, TryLockError};
 
 use crate::activations::{Activations, Order, Quantised, Row, Wanted};
+use crate::attention::Buffers;
 use crate::dots::TILE;
 use crate::ops::integers::{TOGETHER, TileScratch};
 use crate::ops::matmul::{TILE_ROWS, matmul, padded_cols};
@@ -33,6 +34,7 @@ pub struct Cpu {
     scratch: Vec<Mutex<Scratch>>,
     /// The vectors of the call that runs.
     activations: Mutex<Activations>,
+    pub(crate) attention: Buffers,
 }
 
 /// How products with packed integers are computed.
@@ -45,6 +47,15 @@ pub enum Precision {
     /// goes to lane i mod 16 of the sum: by fused multiply-add scale · (step · Σ q·integer), then
     /// bias · (step · Σ integer). Matrices that are not affine are multiplied exactly.
     Fast,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Precision::Exact => "exact",
+            Precision::Fast => "fast",
+        })
+    }
 }
 
 /// A matrix and its vectors, to be shared out.
@@ -126,7 +137,8 @@ impl Cpu {
     ) -> Result<Cpu, KernelError> {
         let pool = Pool::new(threads)?;
         let scratch = (0..threads).map(|_| Mutex::default()).collect();
-        Ok(Cpu { kernels, pool, precision, scratch, activations: Mutex::default() })
+        let attention = Buffers::new(threads);
+        Ok(Cpu { kernels, pool, precision, scratch, activations: Mutex::default(), attention })
     }
 
     pub fn precision(&self) -> Precision {
@@ -237,6 +249,16 @@ impl Cpu {
                 }
             }
         }
+    }
+
+    /// [`Cpu::each`], with the index of the thread that has the item instead of the item's.
+    pub(crate) fn each_on<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+        let items = Items::new(items);
+        self.pool.run(&|thread| {
+            while let Some((_, item)) = items.take() {
+                work(thread, item);
+            }
+        });
     }
 
     /// Calls `work` with every item and its index, on all threads; in which order is not said.

@@ -120,6 +120,34 @@ pub(crate) fn bf16_to_f32(half: u16) -> f32 {
     f32::from_bits(u32::from(half) << 16)
 }
 
+/// Rounded to nearest even; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn f32_to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    if x.is_nan() { (bits >> 16) as u16 | 0x40 } else { rounded as u16 }
+}
+
+/// Rounded to nearest even; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn f32_to_f16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let (sign, magnitude) = ((bits >> 16 & 0x8000) as u16, bits & 0x7fff_ffff);
+    // Half of the last place of 65504 more, and it is infinite.
+    let normal =
+        (magnitude.wrapping_sub((127 - 15) << 23).wrapping_add(0xfff + (magnitude >> 13 & 1)))
+            >> 13;
+    // One half has the last place of a subnormal half: adding it rounds.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5_f32.to_bits());
+    let half = match magnitude {
+        0x7f80_0001.. => 0x7e00,
+        0x477f_f000.. => 0x7c00,
+        0x3880_0000.. => normal as u16,
+        _ => subnormal as u16,
+    };
+    sign | half
+}
+
 /// Exact for every half: f32 holds all of them.
 #[inline(always)]
 pub(crate) fn f16_to_f32(half: u16) -> f32 {

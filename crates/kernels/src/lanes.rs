@@ -33,10 +33,14 @@ pub(crate) trait Num: Copy {
 pub(crate) trait Lanes: Num {
     /// Whether products work on several rows at once; it changes the speed and no bit.
     const SEVERAL_ROWS: bool;
+    /// Whether registers hold the sums of sixteen products and what they are made of.
+    const WIDE: bool;
     fn from_f32(bytes: &[u8; 64]) -> Self;
     fn from_f16(bytes: &[u8; 32]) -> Self;
     fn from_bf16(bytes: &[u8; 32]) -> Self;
     fn from_fp8(bytes: &[u8; 16]) -> Self;
+    /// Signed bytes.
+    fn from_i8(bytes: &[u8; 16]) -> Self;
     /// Sixteen integers of `BITS` bits each, in 2 × `BITS` bytes, the least significant bit first.
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Self;
     /// The first `count` lanes; the others are zero, whatever they were.
@@ -48,6 +52,20 @@ pub(crate) trait Lanes: Num {
     fn xor(self, other: Self) -> Self;
     /// The lanes added: l and l+8, then l and l+4, l+2, l+1.
     fn sum(self) -> f32;
+    /// [`Lanes::sum`] of each.
+    #[inline(always)]
+    fn sums<const N: usize>(all: [Self; N]) -> [f32; N] {
+        let mut sums = [0.0; N];
+        for n in 0..N {
+            sums[n] = all[n].sum();
+        }
+        sums
+    }
+    /// Says that the line of the cache with this address will be read soon. Any address will do.
+    #[inline(always)]
+    fn announce(address: *const u8) {
+        let _ = address;
+    }
 
     /// The greatest of the lanes by [`Num::max`], in the same order as [`Lanes::sum`].
     #[inline(always)]

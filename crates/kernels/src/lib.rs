@@ -9,10 +9,12 @@
 //! Lengths that do not fit together are mistakes of the calling code and panic with both lengths.
 
 mod activations;
+mod attention;
 mod cpu;
 mod dots;
 mod error;
 mod float;
+mod kv;
 pub mod ladder;
 mod lanes;
 mod math;
@@ -28,9 +30,11 @@ pub mod tolerances;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use attention::{Past, Queries};
 pub use cpu::{Cpu, Precision, Product};
 pub use error::KernelError;
 pub use float::{Float, all_finite};
+pub use kv::KvType;
 pub use math::{exp, sigmoid, softplus};
 pub use matrix::{Matrix, Planes};
 pub use quant::Quant;

@@ -125,22 +125,6 @@ impl Kernels {
         }
     }
 
-    /// out = Σ_j softmax_j(dot(q, keys_j) · scale) · values_j over all keys; `keys` and `values`
-    /// are [len, dim], `q` and `out` [dim], len at least 1.
-    ///
-    /// Keys are taken in blocks of 64 from the first one on. With m the greatest score so far and
-    /// p_j = e^(score_j - m), a block multiplies the total and `out` by e^(m before - m), adds
-    /// Σ p_j (in lanes) to the total and p_j · values_j to `out`, j ascending by fused
-    /// multiply-add; at the end `out` is divided by the total. So a result depends on the keys
-    /// before a query and not on how the sequence was cut.
-    pub fn attend(&self, q: &[f32], keys: &[f32], values: &[f32], scale: f32, out: &mut [f32]) {
-        same("values", values.len(), keys.len());
-        same("out", out.len(), q.len());
-        let whole = !q.is_empty() && !keys.is_empty() && keys.len().is_multiple_of(q.len());
-        assert!(whole, "{} elements are no keys of {}", keys.len(), q.len());
-        (self.attend)(q, keys, values, scale, out);
-    }
-
     /// Whether no element is infinite or NaN.
     pub fn finite(&self, x: &[f32]) -> bool {
         x.chunks(512).all(|block| block.iter().fold(true, |all, x| all & x.is_finite()))

@@ -132,6 +132,7 @@ impl Num for Portable {
 impl Lanes for Portable {
     /// On x86-64 this is only the reference: its multiplications are calls, and many of them.
     const SEVERAL_ROWS: bool = cfg!(not(target_arch = "x86_64"));
+    const WIDE: bool = false;
     #[inline(always)]
     fn from_f32(bytes: &[u8; 64]) -> Portable {
         let mut lanes = [0.0; LANES];
@@ -163,6 +164,10 @@ impl Lanes for Portable {
             *lane = fp8_to_f32(*raw);
         }
         Portable(lanes)
+    }
+    #[inline(always)]
+    fn from_i8(bytes: &[u8; 16]) -> Portable {
+        Portable(bytes.map(|raw| f32::from(raw as i8)))
     }
     #[inline(always)]
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Portable {

@@ -37,6 +37,8 @@ impl fmt::Display for Isa {
 pub(crate) mod types {
     use crate::Matrix;
     use crate::activations::{Quantised, Row};
+    use crate::ops::ahead::Ahead;
+    use crate::ops::attend::{Block, Room};
     use crate::ops::integers::TileScratch;
     use crate::rows::Part;
 
@@ -48,11 +50,13 @@ pub(crate) mod types {
     pub(crate) type In<'a> = &'a [f32];
     pub(crate) type Out<'a> = &'a mut [f32];
     pub(crate) type Bytes<'a> = &'a [u8];
+    pub(crate) type A<'a> = &'a mut Ahead;
+    pub(crate) type B<'a, 'b> = &'a Block<'b>;
+    pub(crate) type O<'a, 'r> = &'a mut Room<'r>;
 }
 
-use types::{In, M, Out, P, R, S, X};
+use types::{A, B, In, M, O, Out, P, R, S, X};
 
-type Attend = fn(In<'_>, In<'_>, In<'_>, f32, Out<'_>);
 type Delta = fn(Out<'_>, In<'_>, In<'_>, In<'_>, f32, f32, Out<'_>, Out<'_>);
 
 /// A table of functions. What each computes, and that lengths fit, is said at the methods.
@@ -79,7 +83,10 @@ pub struct Kernels {
     pub(crate) conv_silu: fn(In<'_>, &[&[f32]], Out<'_>),
     pub(crate) delta_step: Delta,
     pub(crate) delta_apply: fn(Out<'_>, In<'_>, In<'_>, f32),
-    pub(crate) attend: Attend,
+    pub(crate) attend_score: fn(B<'_, '_>, O<'_, '_>, A<'_>),
+    pub(crate) attend_weigh: fn(B<'_, '_>, Out<'_>, Out<'_>),
+    pub(crate) attend_gather: fn(B<'_, '_>, O<'_, '_>, Out<'_>, A<'_>),
+    pub(crate) merge: fn(Out<'_>, In<'_>),
     pub(crate) ladder: crate::ladder::Ladder,
 }
 
@@ -196,11 +203,20 @@ macro_rules! table {
                     $features, delta::delta_apply::<$lanes>,
                     (state: Out<'_>, k: In<'_>, u: In<'_>, decay: f32)
                 ),
-                attend: operation!(
-                    $features, attend::attend::<$lanes>,
-                    (q: In<'_>, keys: In<'_>, values: In<'_>, scale: f32, out: Out<'_>)
+                attend_score: operation!(
+                    $features, attend::attend_score::<$lanes>,
+                    (block: B<'_, '_>, room: O<'_, '_>, next: A<'_>)
                 ),
                 ladder: $crate::table::ladder!($lanes, $features),
+                attend_weigh: operation!(
+                    $features, attend::attend_weigh::<$lanes>,
+                    (block: B<'_, '_>, scores: Out<'_>, records: Out<'_>)
+                ),
+                attend_gather: operation!(
+                    $features, attend::attend_gather::<$lanes>,
+                    (block: B<'_, '_>, room: O<'_, '_>, records: Out<'_>, next: A<'_>)
+                ),
+        merge: operation!($features, attend::merge::<$lanes>, (into: Out<'_>, from: In<'_>)),
             }
         };
     };

@@ -1,6 +1,6 @@
 //! Gated full attention: partial rotation, keys and values that stay, and a gate on what comes out.
 
-use kernels::{Cpu, Product};
+use kernels::{Cpu, Past, Product, Queries};
 
 use crate::batch::Part;
 use crate::config::Config;
@@ -65,29 +65,33 @@ impl Attention<'_> {
         s: &mut AttentionScratch,
     ) {
         let Config { heads, kv_heads, head_dim: dim, .. } = *self.config;
-        let (width, capacity) = (kv_heads * dim, cache.keys.len() / (kv_heads * dim));
-        for (n, row) in part.rows.clone().enumerate() {
+        let (rows, kind) = (part.rows.clone(), cache.kind);
+        let row_bytes = kind.row_bytes(dim);
+        let capacity = cache.keys.len() / (kv_heads * row_bytes);
+        for (n, row) in rows.clone().enumerate() {
             for h in 0..kv_heads {
-                let (from, to) = (row * width + h * dim, (h * capacity + position + n) * dim);
-                cache.keys[to..to + dim].copy_from_slice(&s.keys[from..from + dim]);
-                cache.values[to..to + dim].copy_from_slice(&s.values[from..from + dim]);
+                let from = (row * kv_heads + h) * dim..(row * kv_heads + h + 1) * dim;
+                let to = (h * capacity + position + n) * row_bytes;
+                kind.write(&s.keys[from.clone()], &mut cache.keys[to..to + row_bytes]);
+                kind.write(&s.values[from], &mut cache.values[to..to + row_bytes]);
             }
         }
+        let (keys, values) = (&cache.keys[..], &cache.values[..]);
+        let past = Past { kind, keys, values, heads: kv_heads, dim };
+        let (width, stride) = (heads * dim, 2 * dim);
+        let both = &s.queries[rows.start * heads * stride..rows.end * heads * stride];
         let scale = 1.0 / (dim as f32).sqrt();
+        let queries = Queries { queries: both, stride, heads, sees: position + 1, scale };
+        let out = &mut s.attended[rows.start * width..rows.end * width];
+        self.cpu.attend(&past, &queries, out);
+        // Each head's gate stands behind its query.
         let k = self.cpu.kernels();
-        let (queries, cache) = (&s.queries, &*cache);
-        let mut out: Vec<&mut [f32]> = s.attended[part.rows.start * heads * dim..]
-            .chunks_exact_mut(dim)
-            .take(part.rows.len() * heads)
-            .collect();
-        self.cpu.each(&mut out, |n, out| {
-            let (row, head) = (n / heads, n % heads);
-            let at = ((part.rows.start + row) * heads + head) * 2 * dim;
-            let (query, gate) = queries[at..at + 2 * dim].split_at(dim);
-            let begin = head / (heads / kv_heads) * capacity * dim;
-            let seen = begin..begin + (position + row + 1) * dim;
-            k.attend(query, &cache.keys[seen.clone()], &cache.values[seen], scale, out);
-            k.sigmoid_mul(out, gate);
+        let mut gated: Vec<(&mut [f32], &[f32])> =
+            out.chunks_exact_mut(width).zip(both.chunks_exact(heads * stride)).collect();
+        self.cpu.each(&mut gated, |_, (out, both)| {
+            for (out, both) in out.chunks_exact_mut(dim).zip(both.chunks_exact(stride)) {
+                k.sigmoid_mul(out, &both[dim..]);
+            }
         });
     }
 

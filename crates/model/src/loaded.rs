@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use engine::Facts;
-use kernels::Cpu;
+use kernels::{Cpu, KvType};
 use store::{Cache, Locking};
 
 use crate::config::Config;
@@ -35,6 +35,8 @@ pub struct CpuModel {
     pub(crate) cache: Cache,
     pub(crate) record_bytes: u64,
     pub(crate) cpu: Cpu,
+    /// The type of keys and values.
+    pub(crate) kv: KvType,
     /// Rows of a pass at most.
     pub(crate) chunk: usize,
     /// `None` only while a pass runs.

@@ -27,7 +27,7 @@ use crate::weights::{self, FullSource, LayerSource, LinearSource, MixerSource};
 const RESERVE_SHARE: usize = 8;
 
 /// Changes whenever the same weights may give other bits.
-const ARITHMETIC: &str = "exact f32, 16 lanes, 1";
+const ARITHMETIC: &str = "exact f32, 16 lanes, 2";
 
 impl Opened {
     /// As [`Opened::load`], from a disk whose files are those of the catalog, in its order: how
@@ -83,6 +83,7 @@ impl Opened {
             cache,
             record_bytes,
             cpu: Cpu::new(settings.kernels, settings.threads, settings.precision)?,
+            kv: settings.kv,
             chunk: plan.chunk,
             scratch: Some(Box::new(Scratch::new(&config, fused, plan.chunk))),
             hooks: Hooks::new(settings.look_ahead),

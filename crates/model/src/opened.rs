@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use format::Catalog;
-use kernels::{Cpu, Kernels, Precision, Quant};
+use kernels::{Cpu, Kernels, KvType, Precision, Quant};
 use store::{Bank, Disk, Files, IoMode, Needs, Plan, PolicyKind, probe};
 
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub threads: usize,
+    /// How keys and values are kept.
+    pub kv: KvType,
     pub kernels: &'static Kernels,
     /// How packed weights are multiplied.
     pub precision: Precision,
@@ -119,7 +121,9 @@ impl Opened {
         Ok(Needs {
             trunk_bytes: store::Trunk::memory_bytes(&pieces.extents, align) + self.vector_bytes(),
             state_bytes: state_bytes * settings.sequences as u64,
-            kv_bytes_per_position: full * sizes.kv_bytes_per_position() * settings.sequences as u64,
+            kv_bytes_per_position: full
+                * sizes.kv_bytes_per_position(settings.kv)
+                * settings.sequences as u64,
             fixed_bytes: settings.process_bytes + self.table_bytes() + self.policy_bytes(settings),
             scratch: CHUNKS.into_iter().map(scratch).collect(),
             io_bytes: settings.readers as u64 * READER_BYTES,
@@ -221,13 +225,13 @@ impl Opened {
 
     /// Bytes of state that one id moves when the sequence holds `position` ids before it: recurrent
     /// states are read and written, keys and values of all positions are read.
-    pub fn state_bytes_per_token(&self, position: usize) -> u64 {
+    pub fn state_bytes_per_token(&self, kv: KvType, position: usize) -> u64 {
         let sizes = Sizes::of(&self.config);
         let layers = self.config.full_layers();
         let full = layers.iter().filter(|full| **full).count() as u64;
         let linear = layers.len() as u64 - full;
         let recurrent = 2 * 4 * (sizes.state_floats + sizes.columns_floats) as u64;
-        linear * recurrent + full * sizes.kv_bytes_per_position() * (position as u64 + 1)
+        linear * recurrent + full * sizes.kv_bytes_per_position(kv) * (position as u64 + 1)
     }
 
     /// Whether a layer has Qwen3-Next's fused projections.
@@ -258,8 +262,10 @@ impl Opened {
         // A single row goes through all its experts together.
         let vectors = rows.max(self.config.experts_per_token);
         let Settings { precision, threads, .. } = *settings;
+        let Config { heads, kv_heads, head_dim, .. } = self.config;
         Scratch::bytes(&self.config, self.is_fused(), rows)
             + Cpu::scratch_bytes(precision, (vectors, cols), &quants, threads) as u64
+            + Cpu::attend_bytes(heads, kv_heads, head_dim, settings.threads) as u64
     }
 
     /// Short vectors as f32, and what stands beside them.

@@ -23,14 +23,15 @@ impl CpuModel {
         let config = &self.config;
         match &sequence.layers[layer] {
             LayerState::Full(cache) => {
-                let (room, used) =
-                    (sequence.capacity * config.head_dim, sequence.position * config.head_dim);
-                let used = |array: &[f32]| -> Vec<f32> {
-                    array
-                        .chunks_exact(room.max(1))
-                        .flat_map(|head| &head[..used])
-                        .copied()
-                        .collect()
+                let (kv, dim) = (cache.kind, config.head_dim);
+                let row_bytes = kv.row_bytes(dim);
+                let used = |array: &[u8]| -> Vec<f32> {
+                    let heads = array.chunks_exact((sequence.capacity * row_bytes).max(1));
+                    let rows =
+                        heads.flat_map(|head| head.chunks_exact(row_bytes).take(sequence.position));
+                    let mut floats = vec![0.0; rows.clone().count() * dim];
+                    rows.zip(floats.chunks_exact_mut(dim)).for_each(|(row, to)| kv.read(row, to));
+                    floats
                 };
                 LayerValues::Full { keys: used(&cache.keys), values: used(&cache.values) }
             }

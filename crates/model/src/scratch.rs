@@ -104,7 +104,7 @@ impl Scratch {
     ) -> Scratch {
         let sizes = Sizes::of(config);
         let (hidden, heads, head_dim) = (config.hidden_size, config.heads, config.head_dim);
-        let (kv, pairs) = (sizes.kv_floats_per_position, config.rotary_dim / 2);
+        let (kv, pairs) = (sizes.kv_heads * sizes.head_dim, config.rotary_dim / 2);
         let (channels, values) = (sizes.channels, sizes.value_floats);
         let chosen = config.experts_per_token;
         let inner = config.moe_intermediate_size.max(config.shared_intermediate_size);

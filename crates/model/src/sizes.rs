@@ -1,13 +1,16 @@
 //! Lengths of the arrays that a config asks for, worked out once and in one place.
 
+use kernels::KvType;
+
 use crate::config::Config;
 use crate::state::CUT_MAX;
 
 /// Counts of f32 values, each for one layer of its kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
-    /// Keys of one position (as many values).
-    pub(crate) kv_floats_per_position: usize,
+    /// Keys of one position (as many values), and each one's elements.
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
     /// Channels of the convolution: queries, keys, values.
     pub(crate) channels: usize,
     /// All key heads of one position.
@@ -27,7 +30,8 @@ impl Sizes {
         let value_floats = config.linear_value_heads * config.linear_value_dim;
         let channels = 2 * key_floats + value_floats;
         Sizes {
-            kv_floats_per_position: config.kv_heads * config.head_dim,
+            kv_heads: config.kv_heads,
+            head_dim: config.head_dim,
             channels,
             key_floats,
             value_floats,
@@ -45,7 +49,7 @@ impl Sizes {
     }
 
     /// Bytes of keys and values that one position takes in one full-attention layer.
-    pub(crate) fn kv_bytes_per_position(&self) -> u64 {
-        2 * 4 * self.kv_floats_per_position as u64
+    pub(crate) fn kv_bytes_per_position(&self, kv: KvType) -> u64 {
+        2 * (self.kv_heads * kv.row_bytes(self.head_dim)) as u64
     }
 }

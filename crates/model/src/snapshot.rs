@@ -3,24 +3,36 @@
 use std::io::{self, Read, Write};
 
 use engine::ForwardError;
-use kernels::Precision;
+use kernels::{KvType, Precision};
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
 use crate::state::{CUT_MAX, LayerState, Sequence};
 
 const MAGIC: &[u8; 8] = b"fmoe-seq";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Precisions, each at its number.
+const PRECISIONS: [Precision; 2] = [Precision::Exact, Precision::Fast];
+/// Types of keys and values, each at its number.
+const KV_TYPES: [KvType; 3] = [KvType::F32, KvType::F16, KvType::Q8];
+/// Bytes before the counts.
+const HEAD_BYTES: usize = 52;
 /// Floats that are turned into bytes at a time.
 const BLOCK_FLOATS: usize = 4096;
 
-/// Writes a sequence. Little-endian: magic, version, precision, fingerprint of the model,
-/// position, pending ids, ids of the last step, then every layer's arrays in order (keys and
+/// The model that a sequence is of.
+pub(crate) struct Origin<'a> {
+    pub(crate) fingerprint: &'a [u8; 32],
+    pub(crate) precision: Precision,
+    /// The type of keys and values, and how many elements each has.
+    pub(crate) kv: KvType,
+    pub(crate) head_dim: usize,
+}
+
+/// Writes a sequence. Little-endian: magic, version, precision, type of keys and values,
+/// fingerprint of the model, position, pending ids, ids of the last step, then every layer's arrays in order (keys and
 /// values up to the position only), then SHA-256 of all of that.
 pub(crate) fn write(
-    config: &Config,
-    precision: Precision,
-    fingerprint: &[u8; 32],
+    origin: &Origin<'_>,
     sequence: &Sequence,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -30,18 +42,19 @@ pub(crate) fn write(
     let mut out = Summed { out, sum: Sha256::new() };
     out.write_all(MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
-    out.write_all(&code(precision).to_le_bytes())?;
-    out.write_all(fingerprint)?;
+    out.write_all(&number_of(&PRECISIONS, origin.precision).to_le_bytes())?;
+    out.write_all(&number_of(&KV_TYPES, origin.kv).to_le_bytes())?;
+    out.write_all(origin.fingerprint)?;
     for count in [sequence.position, sequence.pending, sequence.last_step] {
         out.write_all(&(count as u64).to_le_bytes())?;
     }
-    let used = sequence.position * config.head_dim;
+    let row_bytes = origin.kv.row_bytes(origin.head_dim);
     for layer in &sequence.layers {
         match layer {
             LayerState::Full(cache) => {
                 for array in [&cache.keys, &cache.values] {
-                    for head in array.chunks_exact((sequence.capacity * config.head_dim).max(1)) {
-                        write_floats(&mut out, &head[..used])?;
+                    for head in array.chunks_exact((sequence.capacity * row_bytes).max(1)) {
+                        out.write_all(&head[..sequence.position * row_bytes])?;
                     }
                 }
             }
@@ -58,14 +71,12 @@ pub(crate) fn write(
 
 /// Reads what [`write()`] wrote into an empty sequence.
 pub(crate) fn read(
-    config: &Config,
-    precision: Precision,
-    fingerprint: &[u8; 32],
+    origin: &Origin<'_>,
     mut sequence: Sequence,
     from: &mut dyn Read,
 ) -> Result<Sequence, ForwardError> {
     let mut from = Summing { from, sum: Sha256::new() };
-    let mut head = [0; 48];
+    let mut head = [0; HEAD_BYTES];
     from.take(&mut head)?;
     if &head[..8] != MAGIC {
         return refuse("it does not begin as a snapshot does");
@@ -75,11 +86,13 @@ pub(crate) fn read(
     if number(8) != VERSION {
         return refuse(format!("version {}, accepted is {VERSION}", number(8)));
     }
-    if number(12) != code(precision) {
-        let (found, accepted) = (named(number(12)), named(code(precision)));
-        return refuse(format!("precision {found}, this model runs in {accepted}"));
+    if number(12) != number_of(&PRECISIONS, origin.precision) {
+        let found = usize::try_from(number(12)).ok().and_then(|n| PRECISIONS.get(n));
+        let found = found.map_or_else(|| number(12).to_string(), Precision::to_string);
+        return refuse(format!("precision {found}, accepted is {}", origin.precision));
     }
-    if &head[16..] != fingerprint {
+    check_kv(number(16), origin.kv)?;
+    if &head[20..] != origin.fingerprint {
         return refuse("it was made by another model, or by the same with other settings");
     }
     let position = from.count()?;
@@ -90,13 +103,13 @@ pub(crate) fn read(
     if pending > CUT_MAX.min(position) || last_step > position {
         return refuse(format!("{pending} pending ids and a step of {last_step} in {position}"));
     }
-    let (capacity, used) = (sequence.capacity, position * config.head_dim);
+    let (capacity, row_bytes) = (sequence.capacity, origin.kv.row_bytes(origin.head_dim));
     for layer in &mut sequence.layers {
         match layer {
             LayerState::Full(cache) => {
                 for array in [&mut cache.keys, &mut cache.values] {
-                    for head in array.chunks_exact_mut((capacity * config.head_dim).max(1)) {
-                        from.floats(&mut head[..used])?;
+                    for head in array.chunks_exact_mut((capacity * row_bytes).max(1)) {
+                        from.take(&mut head[..position * row_bytes])?;
                     }
                 }
             }
@@ -117,19 +130,18 @@ pub(crate) fn read(
     Ok(sequence)
 }
 
-/// How a precision is written.
-fn code(precision: Precision) -> u32 {
-    match precision {
-        Precision::Exact => 0,
-        Precision::Fast => 1,
-    }
+/// Which number stands for one of `all`.
+fn number_of<T: PartialEq>(all: &[T], one: T) -> u32 {
+    let at = all.iter().position(|other| *other == one).expect("every one has a number");
+    u32::try_from(at).expect("there are few")
 }
 
-fn named(code: u32) -> String {
-    match code {
-        0 => "exact".to_owned(),
-        1 => "fast".to_owned(),
-        unknown => format!("{unknown} (unknown)"),
+fn check_kv(found: u32, kept: KvType) -> Result<(), ForwardError> {
+    let named = usize::try_from(found).ok().and_then(|found| KV_TYPES.get(found));
+    match named {
+        Some(found) if *found == kept => Ok(()),
+        Some(found) => refuse(format!("its keys and values are {found}, accepted is {kept}")),
+        None => refuse(format!("keys and values of type {found}, accepted is {kept}")),
     }
 }
 

@@ -7,13 +7,14 @@ use engine::{Checkpoint, Control, Facts, Forward, ForwardError, Output, Spent, S
 use store::Counters;
 
 use crate::batch::{Part, passes};
+use crate::config::Config;
 use crate::forward_cpu::{Pass, norm_rows, walk};
 use crate::governor::LookAhead;
 use crate::hooks::{Clock, Hooks};
 use crate::loaded::CpuModel;
 use crate::look_ahead::ROWS_AHEAD;
 use crate::scratch::Scratch;
-use crate::snapshot;
+use crate::snapshot::{self, Origin};
 use crate::state::{Mark, Sequence};
 use crate::tap::Tap;
 
@@ -29,7 +30,7 @@ impl Forward for CpuModel {
             let capacity_max = self.facts.context;
             return Err(ForwardError::Context { wanted: capacity, capacity: capacity_max });
         }
-        Ok(Sequence::new(&self.config, capacity))
+        Ok(Sequence::new(&self.config, self.kv, capacity))
     }
 
     fn position(&self, sequence: &Sequence) -> usize {
@@ -82,16 +83,26 @@ impl Forward for CpuModel {
     }
 
     fn snapshot(&self, sequence: &Sequence, out: &mut dyn Write) -> io::Result<()> {
-        snapshot::write(&self.config, self.cpu.precision(), &self.facts.fingerprint, sequence, out)
+        snapshot::write(&self.origin(), sequence, out)
     }
 
     fn restore(&self, from: &mut dyn Read, capacity: usize) -> Result<Sequence, ForwardError> {
         let sequence = self.sequence(capacity)?;
-        snapshot::read(&self.config, self.cpu.precision(), &self.facts.fingerprint, sequence, from)
+        snapshot::read(&self.origin(), sequence, from)
     }
 }
 
 impl CpuModel {
+    fn origin(&self) -> Origin<'_> {
+        let Config { head_dim, .. } = self.config;
+        Origin {
+            fingerprint: &self.facts.fingerprint,
+            precision: self.cpu.precision(),
+            kv: self.kv,
+            head_dim,
+        }
+    }
+
     /// Everything that can be said before anything is changed.
     fn check(&self, batch: &[Step<'_, Sequence>]) -> Result<(), ForwardError> {
         if batch.is_empty() || batch.iter().any(|step| step.tokens.is_empty()) {

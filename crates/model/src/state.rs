@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kernels::KvType;
+
 use crate::config::Config;
 use crate::lineage::Lineage;
 use crate::sizes::Sizes;
@@ -37,11 +39,13 @@ pub(crate) enum LayerState {
     Linear(Recurrent),
 }
 
-/// Keys and values of one full-attention layer, both `[kv_heads, capacity, head_dim]`.
+/// Keys and values of one full-attention layer, both `[kv_heads, capacity]` rows of `head_dim`
+/// elements.
 #[derive(Debug)]
 pub(crate) struct KeyValues {
-    pub(crate) keys: Vec<f32>,
-    pub(crate) values: Vec<f32>,
+    pub(crate) kind: KvType,
+    pub(crate) keys: Vec<u8>,
+    pub(crate) values: Vec<u8>,
 }
 
 /// The state of one Gated DeltaNet layer.
@@ -82,12 +86,16 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 impl Sequence {
     /// An empty sequence. The keys and values are not touched before they are written, so that
     /// room that is never used costs no memory.
-    pub(crate) fn new(config: &Config, capacity: usize) -> Sequence {
+    pub(crate) fn new(config: &Config, kv: KvType, capacity: usize) -> Sequence {
         let sizes = Sizes::of(config);
         let layer = |full: &bool| {
             if *full {
-                let floats = sizes.kv_floats_per_position * capacity;
-                LayerState::Full(KeyValues { keys: vec![0.0; floats], values: vec![0.0; floats] })
+                let bytes = sizes.kv_heads * capacity * kv.row_bytes(sizes.head_dim);
+                LayerState::Full(KeyValues {
+                    kind: kv,
+                    keys: vec![0; bytes],
+                    values: vec![0; bytes],
+                })
             } else {
                 LayerState::Linear(Recurrent::new(&sizes))
             }

@@ -109,6 +109,7 @@ fn tiny_model() -> Result<CpuModel, Box<dyn std::error::Error>> {
         look_ahead: model::LookAhead::Auto,
         policy: store::PolicyKind::default(),
         threads: 1,
+        kv: kernels::KvType::F32,
         kernels: kernels::Kernels::best(),
         precision: kernels::Precision::Fast,
         process_bytes: 0,

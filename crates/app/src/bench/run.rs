@@ -206,7 +206,7 @@ fn one(
     ceilings.measure(&checkpoint, &planned, test.seed.wrapping_add(1))?;
 
     let inspection = checkpoint.inspection();
-    let work = work(test, &checkpoint, &planned.plan, &repeats);
+    let work = work(test, &checkpoint, &planned, &repeats);
     Ok(Outcome {
         test: *test,
         model: checkpoint.directory.display().to_string(),
@@ -292,21 +292,22 @@ fn repeats(
 }
 
 /// The bytes that all repeats together had to move.
-fn work(test: &Test, checkpoint: &Checkpoint, plan: &Plan, repeats: &[Repeat]) -> Work {
+fn work(test: &Test, checkpoint: &Checkpoint, planned: &Planned, repeats: &[Repeat]) -> Work {
     let trunk_bytes = checkpoint.inspection().trunk_bytes_per_token as f64;
     let mut work = Work::default();
     for repeat in repeats {
         let phase = test.phase(repeat);
         // A prompt reads the trunk once for each chunk of it.
         let (passes, position) = match test.decode_tokens {
-            0 => (phase.tokens.div_ceil(plan.chunk), test.prompt_tokens / 2),
+            0 => (phase.tokens.div_ceil(planned.plan.chunk), test.prompt_tokens / 2),
             tokens => (phase.tokens, test.prompt_tokens + tokens / 2),
         };
         let spent = &phase.spent;
         let asked = (spent.hits + spent.misses).max(1) as f64;
         work.tokens += phase.tokens as f64;
         work.trunk_bytes += passes as f64 * trunk_bytes;
-        work.state_bytes += passes as f64 * checkpoint.state_bytes_per_token(position) as f64;
+        let state_bytes = checkpoint.state_bytes_per_token(planned, position);
+        work.state_bytes += passes as f64 * state_bytes as f64;
         work.expert_bytes += spent.touched_bytes as f64;
         work.missed_bytes += spent.touched_bytes as f64 * spent.misses as f64 / asked;
     }

@@ -1,4 +1,4 @@
-//! Flags that say what the machine may be used for. None of them changes a result.
+//! Flags that say what the machine may be used for. None but the precision and the type of keys and values changes a result.
 
 use clap::{Args, ValueEnum};
 
@@ -21,9 +21,9 @@ pub(crate) struct MachineArgs {
     /// Arithmetic [default: fast; exact in eval logits]
     #[arg(long, value_name = "PRECISION")]
     pub(crate) precision: Option<Precision>,
-    /// How keys and values are kept
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub(crate) kv: KvType,
+    /// How keys and values are kept [default: f16; f32 in precision exact]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) kv: Option<KvType>,
     /// How experts are read
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub(crate) io: IoMode,
@@ -50,7 +50,12 @@ pub(crate) enum Precision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 pub(crate) enum KvType {
+    /// As they were computed
     F32,
+    /// Half the bytes
+    F16,
+    /// A quarter: 8 bits, with a scale for every 32
+    Q8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,6 +98,21 @@ pub(crate) enum LookAhead {
 pub(crate) enum Backend {
     Auto,
     Cpu,
+}
+
+impl MachineArgs {
+    /// The arithmetic, asked for or not.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision.unwrap_or(Precision::Fast)
+    }
+
+    /// How keys and values are kept, asked for or not.
+    pub(crate) fn kv(&self) -> KvType {
+        self.kv.unwrap_or(match self.precision() {
+            Precision::Exact => KvType::F32,
+            Precision::Fast => KvType::F16,
+        })
+    }
 }
 
 impl Backend {

@@ -75,7 +75,7 @@ fn every_flag_of_run_is_read() {
         "--precision",
         "exact",
         "--kv",
-        "f32",
+        "q8",
         "--io",
         "buffered",
         "--backend",
@@ -101,6 +101,7 @@ fn every_flag_of_run_is_read() {
     assert_eq!(args.generation.think, Some(ThinkChoice::Budget(200)), "--think");
     assert_eq!(args.system, Some(Text::File("rules".into())), "--system");
     assert_eq!(args.model.experts_per_token, Some(4), "--experts-per-token");
+    assert_eq!(args.machine.kv(), KvType::Q8, "--kv");
     assert_eq!((args.machine.ctx, args.machine.threads), (Some(64), Some(2)), "--ctx, --threads");
     assert_eq!(args.stats, Some(StatsForm::Json), "--stats");
     assert_eq!(args.prompt.as_deref(), Some("what is it"), "prompt");
@@ -110,7 +111,7 @@ fn every_flag_of_run_is_read() {
 fn what_cannot_be_done_yet_is_refused_with_what_can() {
     for (flag, value, accepted) in [
         ("--precision", "f16", "exact, fast"),
-        ("--kv", "q8", "f32"),
+        ("--kv", "bf16", "f32, f16, q8"),
         ("--io", "fast", "auto, uring, direct, buffered, mmap"),
         ("--policy", "arc", "lru, clock, lfu"),
         ("--look-ahead", "2", "auto, on, off"),

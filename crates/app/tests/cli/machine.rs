@@ -136,6 +136,26 @@ fn memory_and_threads_change_nothing_but_the_cost() {
 }
 
 #[test]
+fn the_type_of_keys_and_values_is_planned_and_answers() {
+    let plan = |kv: &[&str]| {
+        let flags = ["plan", "--json", "--memory", "256MiB", "--ctx", "1000"];
+        bytes(&flash_moe(&[&flags[..], kv].concat()).succeeded().json(), "kv_bytes")
+    };
+    let exact = plan(&[]);
+    assert_eq!(plan(&["--kv", "f32"]), exact, "f32 is usual in the exact precision");
+    assert_eq!(2 * plan(&["--kv", "f16"]), exact, "half of it");
+    // 64 elements are 64 bytes and 2 scales.
+    assert_eq!(plan(&["--kv", "q8"]) * 64 * 4, exact * 68, "a little more than a quarter");
+    let answer = |kv: &str, threads: &str| {
+        let done = run(&["--kv", kv, "--threads", threads, "--memory", "256MiB"]);
+        (done.stdout.clone(), done.stats()["logits_hash"].clone())
+    };
+    let [f32, f16, q8] = ["f32", "f16", "q8"].map(|kv| answer(kv, "1"));
+    assert!(f32.1 != f16.1 && f16.1 != q8.1 && q8.1 != f32.1, "each rounds otherwise");
+    assert_eq!((answer("f16", "2"), answer("q8", "3")), (f16, q8), "whatever the threads");
+}
+
+#[test]
 fn slots_below_a_cycle_are_warned_of_with_the_number() {
     let plan = flash_moe(&["plan", "--memory", "1GiB", "--ctx", "200", "--json"]).json();
     let floor = bytes(&plan, "floor_bytes").to_string();

@@ -24,7 +24,7 @@ fn wrong_command_lines_are_code_2() {
         (&["chat"], &["chat"]),
         (&["run", "--memory", "8G", "x"], &["--memory", "8G", "8GiB"]),
         (&["run", "--precision", "f16", "x"], &["--precision", "exact", "fast"]),
-        (&["run", "--kv", "q8", "x"], &["--kv", "f32"]),
+        (&["run", "--kv", "q4", "x"], &["--kv", "f32, f16, q8"]),
         (&["run", "--temp", "-1", "x"], &["--temp", "0 to 100"]),
         (&["run", "--experts-per-token", "129", "x"], &["129", "128"]),
         (&["run", "--raw", "--think", "on", "x"], &["--raw", "--think"]),

@@ -111,6 +111,7 @@ fn pow2(n: __m256) -> __m256 {
 
 impl Lanes for Avx2 {
     const SEVERAL_ROWS: bool = true;
+    const WIDE: bool = false;
     #[inline(always)]
     fn from_f32(bytes: &[u8; 64]) -> Avx2 {
         let (low, high) = bytes.split_at(32);
@@ -137,6 +138,14 @@ impl Lanes for Avx2 {
             _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)),
         ));
         lanes.mul(Avx2::splat(256.0))
+    }
+    #[inline(always)]
+    fn from_i8(bytes: &[u8; 16]) -> Avx2 {
+        let (low, high) = bytes.split_at(8);
+        avx2!(Avx2(
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(low.as_ptr().cast()))),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(high.as_ptr().cast()))),
+        ))
     }
     #[inline(always)]
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Avx2 {
@@ -187,6 +196,49 @@ impl Lanes for Avx2 {
             sum_of_eight(eight)
         })
     }
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        avx2!(largest_of_eight(_mm256_max_ps(self.0, self.1)))
+    }
+    #[inline(always)]
+    fn sums<const N: usize>(all: [Avx2; N]) -> [f32; N] {
+        let mut sums = [0.0; N];
+        let mut n = 0;
+        while n + 4 <= N {
+            let four = sums_of_four([all[n], all[n + 1], all[n + 2], all[n + 3]]);
+            avx2!(_mm_storeu_ps(sums[n..n + 4].as_mut_ptr(), four));
+            n += 4;
+        }
+        while n < N {
+            sums[n] = all[n].sum();
+            n += 1;
+        }
+        sums
+    }
+    #[inline(always)]
+    fn announce(address: *const u8) {
+        avx2!(_mm_prefetch::<_MM_HINT_T1>(address.cast()));
+    }
+}
+
+/// Each one's lanes added in the order of [`Lanes::sum`], side by side.
+#[inline(always)]
+fn sums_of_four([a, b, c, d]: [Avx2; 4]) -> __m128 {
+    avx2!({
+        let (a, b) = (_mm256_add_ps(a.0, a.1), _mm256_add_ps(b.0, b.1));
+        let (c, d) = (_mm256_add_ps(c.0, c.1), _mm256_add_ps(d.0, d.1));
+        let (ac, bd) = (fours(a, c), fours(b, d));
+        let twos = _mm256_add_ps(_mm256_shuffle_ps(ac, bd, 0x44), _mm256_shuffle_ps(ac, bd, 0xee));
+        // In every second place the sums of a and b, then of c and d.
+        let ones = _mm256_add_ps(twos, _mm256_movehdup_ps(twos));
+        _mm_shuffle_ps(_mm256_castps256_ps128(ones), _mm256_extractf128_ps(ones, 1), 0x88)
+    })
+}
+
+/// Lanes l and l+4 of both: of `a` in the low half, of `b` in the high one.
+#[inline(always)]
+fn fours(a: __m256, b: __m256) -> __m256 {
+    avx2!(_mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)))
 }
 
 const fn edge() -> [i32; 2 * LANES] {
@@ -206,6 +258,16 @@ pub(super) fn sum_of_eight(eight: __m256) -> f32 {
         let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+    })
+}
+
+/// The greatest of lanes l and l+4, l+2, l+1.
+#[inline(always)]
+pub(super) fn largest_of_eight(eight: __m256) -> f32 {
+    avx2!({
+        let four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+        let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
     })
 }
 

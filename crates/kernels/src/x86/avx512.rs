@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::{fp8_as_f16, sum_of_eight};
+use super::avx2::{fp8_as_f16, largest_of_eight, sum_of_eight};
 use super::bits::{last_eight, places, shifts, word32, word64};
 use super::dots::Avx512Dots;
 use crate::lanes::{LANES, Lanes, Num};
@@ -101,6 +101,7 @@ impl Num for Avx512 {
 
 impl Lanes for Avx512 {
     const SEVERAL_ROWS: bool = true;
+    const WIDE: bool = true;
     #[inline(always)]
     fn from_f32(bytes: &[u8; 64]) -> Avx512 {
         avx512!(Avx512(_mm512_loadu_ps(bytes.as_ptr().cast())))
@@ -123,6 +124,13 @@ impl Lanes for Avx512 {
             Avx512(_mm512_cvtph_ps(halves))
         });
         lanes.mul(Avx512::splat(256.0))
+    }
+    #[inline(always)]
+    fn from_i8(bytes: &[u8; 16]) -> Avx512 {
+        avx512!({
+            let raw = _mm_loadu_si128(bytes.as_ptr().cast());
+            Avx512(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(raw)))
+        })
     }
     #[inline(always)]
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Avx512 {
@@ -164,6 +172,69 @@ impl Lanes for Avx512 {
             sum_of_eight(_mm256_add_ps(low, high))
         })
     }
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        avx512!({
+            let low = _mm512_castps512_ps256(self.0);
+            let high = _mm512_extractf32x8_ps(self.0, 1);
+            largest_of_eight(_mm256_max_ps(low, high))
+        })
+    }
+    #[inline(always)]
+    fn sums<const N: usize>(all: [Avx512; N]) -> [f32; N] {
+        let mut sums = [0.0; N];
+        let mut n = 0;
+        while n + 16 <= N {
+            let mut sixteen = [all[n].0; LANES];
+            for l in 1..LANES {
+                sixteen[l] = all[n + l].0;
+            }
+            let sixteen = sums_of_sixteen(sixteen);
+            avx512!(_mm512_storeu_ps(sums[n..n + 16].as_mut_ptr(), sixteen));
+            n += 16;
+        }
+        while n < N {
+            sums[n] = all[n].sum();
+            n += 1;
+        }
+        sums
+    }
+    #[inline(always)]
+    fn announce(address: *const u8) {
+        avx512!(_mm_prefetch::<_MM_HINT_T1>(address.cast()));
+    }
+}
+
+/// Each one's lanes added in the order of [`Lanes::sum`], side by side: every step adds the halves
+/// of two registers of partial sums and leaves them in one.
+#[inline(always)]
+fn sums_of_sixteen(v: [__m512; LANES]) -> __m512 {
+    let quarters = [
+        fours(eights(v[0], v[4]), eights(v[8], v[12])),
+        fours(eights(v[1], v[5]), eights(v[9], v[13])),
+        fours(eights(v[2], v[6]), eights(v[10], v[14])),
+        fours(eights(v[3], v[7]), eights(v[11], v[15])),
+    ];
+    let (even, odd) = (twos(quarters[0], quarters[1]), twos(quarters[2], quarters[3]));
+    avx512!(_mm512_add_ps(_mm512_shuffle_ps(even, odd, 0x88), _mm512_shuffle_ps(even, odd, 0xdd)))
+}
+
+/// Lanes l and l+8 of both.
+#[inline(always)]
+fn eights(a: __m512, b: __m512) -> __m512 {
+    avx512!(_mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee)))
+}
+
+/// Lanes l and l+4 of the two sums of eight in each.
+#[inline(always)]
+fn fours(a: __m512, b: __m512) -> __m512 {
+    avx512!(_mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd)))
+}
+
+/// Lanes l and l+2 of the four sums of four in each.
+#[inline(always)]
+fn twos(a: __m512, b: __m512) -> __m512 {
+    avx512!(_mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee)))
 }
 
 #[inline(always)]

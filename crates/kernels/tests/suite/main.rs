@@ -6,6 +6,7 @@ mod numbers;
 mod attention;
 mod fast;
 mod hand_made;
+mod kept;
 mod ladder;
 mod layouts;
 mod math;

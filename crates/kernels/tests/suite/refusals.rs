@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kernels::tolerances;
-use kernels::{Cpu, Float, Kernels, Matrix, Planes, Precision, Quant};
+use kernels::{Cpu, Float, Kernels, KvType, Matrix, Past, Planes, Precision, Quant, Queries};
 
 fn refusal(quant: Quant, rows: usize, cols: usize) -> String {
     quant.check(rows, cols).expect_err("it must be refused").to_string()
@@ -77,6 +77,21 @@ fn threads() {
     }
 }
 
+/// Two rows of one query of 2 elements, with so many bytes of keys and values.
+fn attend(cpu: &Cpu, keys: usize, values: usize, queries: usize, sees: usize) {
+    let (keys, values) = (&[0; 16][..keys], &[0; 16][..values]);
+    let past = Past { kind: KvType::F16, keys, values, heads: 1, dim: 2 };
+    let queries = &[1.0; 4][..2 * queries];
+    let queries = Queries { queries, stride: 2, heads: 1, sees, scale: 1.0 };
+    cpu.attend(&past, &queries, &mut [0.0; 4]);
+}
+
+#[test]
+fn what_fits_goes_through() {
+    let cpu = Cpu::new(Kernels::best(), 1, Precision::Exact).expect("no thread is started");
+    (1..=3).for_each(|sees| attend(&cpu, 16, 16, 2, sees));
+}
+
 /// Mistakes of the calling code are found before anything is read or written.
 #[test]
 fn lengths_that_do_not_fit_panic() {
@@ -94,8 +109,13 @@ fn lengths_that_do_not_fit_panic() {
         Box::new(|| table.rope(&mut [0.0; 8], &[1.0; 2], &[1.0; 3])),
         Box::new(|| table.conv_silu(&[1.0; 5], &[&[1.0; 3], &[1.0; 3]], &mut [0.0; 3])),
         Box::new(|| table.conv_silu(&[1.0; 6], &[&[1.0; 3], &[1.0; 2]], &mut [0.0; 3])),
-        Box::new(|| table.attend(&[1.0; 2], &[1.0; 5], &[1.0; 5], 1.0, &mut [0.0; 2])),
-        Box::new(|| table.attend(&[1.0; 2], &[], &[], 1.0, &mut [0.0; 2])),
+        Box::new(|| attend(&cpu, 16, 8, 2, 3)),
+        Box::new(|| attend(&cpu, 16, 16, 1, 3)),
+        Box::new(|| attend(&cpu, 16, 16, 2, 4)),
+        Box::new(|| attend(&cpu, 16, 16, 2, 0)),
+        Box::new(|| attend(&cpu, 15, 15, 2, 1)),
+        Box::new(|| KvType::Q8.write(&[1.0; 4], &mut [0; 5])),
+        Box::new(|| KvType::F16.read(&[0; 5], &mut [0.0; 2])),
         Box::new(|| table.delta_apply(&mut [0.0; 5], &[1.0; 2], &[1.0; 3], 1.0)),
         Box::new(|| table.decode_row(&matrix, 2, &mut [0.0; 3])),
         Box::new(|| table.decode_row(&matrix, 0, &mut [0.0; 4])),

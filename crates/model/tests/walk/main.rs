@@ -3,6 +3,7 @@
 mod batches;
 mod cuts;
 mod failing_disk;
+mod kv_types;
 mod naive;
 mod oracle;
 mod reference;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use engine::{Control, Forward, ForwardError, Step, StepOutput, Want};
-use kernels::{Kernels, Precision};
+use kernels::{Kernels, KvType, Precision};
 use model::{CpuModel, LookAhead, Opened, Settings};
 use store::{Disk, Plan, PolicyKind, Wish};
 
@@ -29,6 +29,7 @@ pub(crate) struct Arrangement {
     pub(crate) chunk: Option<usize>,
     pub(crate) kernels: &'static Kernels,
     pub(crate) precision: Precision,
+    pub(crate) kv: KvType,
     pub(crate) look_ahead: LookAhead,
     pub(crate) policy: PolicyKind,
 }
@@ -53,6 +54,7 @@ impl Default for Arrangement {
             chunk: None,
             kernels: Kernels::best(),
             precision: Precision::Exact,
+            kv: KvType::F32,
             look_ahead: LookAhead::Off,
             policy: PolicyKind::default(),
         }
@@ -74,6 +76,7 @@ pub(crate) fn demo() -> PathBuf {
 pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
     Settings {
         threads: arrangement.threads,
+        kv: arrangement.kv,
         kernels: arrangement.kernels,
         precision: arrangement.precision,
         process_bytes: 0,
@@ -86,11 +89,11 @@ pub(crate) fn settings(arrangement: &Arrangement) -> Settings {
     }
 }
 
-/// The plan of an arrangement, for 256 ids. A chunk is what was asked for, planned or not.
+/// The plan of an arrangement, for 640 ids. A chunk is what was asked for, planned or not.
 pub(crate) fn plan(opened: &Opened, arrangement: &Arrangement) -> Plan {
     let needs = opened.needs(&settings(arrangement)).expect("the files are there");
     let make = |budget_bytes| {
-        let wish = Wish { budget_bytes, ctx: Some(256), chunk: None };
+        let wish = Wish { budget_bytes, ctx: Some(640), chunk: None };
         Plan::make(&needs, &wish).expect("the budget is above the floor")
     };
     let floor = make(PLENTY_BYTES).floor_bytes;
