@@ -29,19 +29,22 @@ impl fmt::Display for Isa {
 
 /// Short names for what operations take, so that the table below can be read.
 pub(crate) mod types {
-    use crate::Matrix;
     use crate::rows::Part;
+    use crate::{DeltaStep, DeltaUpdate, Matrix};
 
     pub(crate) type M<'a> = &'a Matrix<'a>;
     pub(crate) type P<'a, 'p> = &'a mut Part<'p>;
     pub(crate) type In<'a> = &'a [f32];
     pub(crate) type Out<'a> = &'a mut [f32];
+    pub(crate) type S<'a> = &'a DeltaStep<'a>;
+    pub(crate) type U<'a> = &'a DeltaUpdate<'a>;
 }
 
-use types::{In, M, Out, P};
+use types::{In, M, Out, P, S, U};
+
+use crate::DeltaStep;
 
 type Attend = fn(In<'_>, In<'_>, In<'_>, f32, Out<'_>);
-type Delta = fn(Out<'_>, In<'_>, In<'_>, In<'_>, f32, f32, Out<'_>, Out<'_>);
 
 /// A table of functions. What each computes, and that lengths fit, is said at the methods.
 pub struct Kernels {
@@ -60,8 +63,10 @@ pub struct Kernels {
     pub(crate) softmax: fn(Out<'_>),
     pub(crate) rope: fn(Out<'_>, In<'_>, In<'_>),
     pub(crate) conv_silu: fn(In<'_>, &[&[f32]], Out<'_>),
-    pub(crate) delta_step: Delta,
-    pub(crate) delta_apply: fn(Out<'_>, In<'_>, In<'_>, f32),
+    pub(crate) delta_steps: fn(Out<'_>, &[DeltaStep<'_>], Out<'_>, Out<'_>),
+    pub(crate) delta_read: fn(Out<'_>, S<'_>, Out<'_>, Out<'_>),
+    pub(crate) delta_apply: fn(Out<'_>, U<'_>),
+    pub(crate) delta_apply_read: fn(Out<'_>, U<'_>, S<'_>, Out<'_>, Out<'_>),
     pub(crate) attend: Attend,
 }
 
@@ -103,7 +108,6 @@ macro_rules! operation {
     ([$features:literal], $path:path, ($($argument:ident: $type:ty),*) $(-> $out:ty)?) => {{
         use $crate::table::types::*;
         #[target_feature(enable = $features)]
-        #[allow(clippy::too_many_arguments, reason = "as many as the method has")]
         fn compiled($($argument: $type),*) $(-> $out)? {
             $path($($argument),*)
         }
@@ -159,14 +163,20 @@ macro_rules! table {
                     $features, elements::conv_silu::<$lanes>,
                     (taps: In<'_>, window: &[&[f32]], out: Out<'_>)
                 ),
-                delta_step: operation!(
-                    $features, delta::delta_step::<$lanes>,
-                    (state: Out<'_>, q: In<'_>, k: In<'_>, v: In<'_>, decay: f32, beta: f32,
-                     u: Out<'_>, out: Out<'_>)
+                delta_steps: operation!(
+                    $features, delta::delta_steps::<$lanes>,
+                    (state: Out<'_>, steps: &[$crate::DeltaStep<'_>], u: Out<'_>, out: Out<'_>)
+                ),
+                delta_read: operation!(
+                    $features, delta::delta_read::<$lanes>,
+                    (state: Out<'_>, step: S<'_>, u: Out<'_>, out: Out<'_>)
                 ),
                 delta_apply: operation!(
-                    $features, delta::delta_apply::<$lanes>,
-                    (state: Out<'_>, k: In<'_>, u: In<'_>, decay: f32)
+                    $features, delta::delta_apply::<$lanes>, (state: Out<'_>, update: U<'_>)
+                ),
+                delta_apply_read: operation!(
+                    $features, delta::delta_apply_read::<$lanes>,
+                    (state: Out<'_>, before: U<'_>, step: S<'_>, u: Out<'_>, out: Out<'_>)
                 ),
                 attend: operation!(
                     $features, attend::attend::<$lanes>,
