@@ -62,7 +62,7 @@ impl Cpu {
 
     /// [`Cpu::matmul`] of several matrices, in one go.
     pub fn matmul_each(&self, products: &mut [Product<'_>]) {
-        let mut total = 0_usize;
+        let (mut total, mut parts) = (0_usize, 0);
         let mut jobs = Vec::with_capacity(products.len());
         for product in products {
             let (rows, cols) = (product.matrix.rows(), product.matrix.cols());
@@ -78,6 +78,7 @@ impl Cpu {
             }
             total = total.saturating_add(rows.saturating_mul(product.x.len()));
             let step = (PART / product.x.len()).max(1).next_multiple_of(TILE_ROWS);
+            parts += rows.div_ceil(step);
             jobs.push((product.matrix, product.x, Columns::new(product.out, rows, step)));
         }
         let work = |index: usize| {
@@ -95,21 +96,41 @@ impl Cpu {
                 }
             }
         };
-        if total < ALONE { work(0) } else { self.pool.run(&work) }
+        if total < ALONE { work(0) } else { self.pool.run(parts, &work) }
     }
 
     /// Calls `work` with every item and its index, on all threads; in which order is not said.
     /// What `work` itself asks of a `Cpu` is done by its own thread.
     ///
+    /// An item should take some microseconds at least: see [`Cpu::each_of`]. A single one is done
+    /// by the calling thread.
+    ///
     /// # Panics
     /// When `work` does; items that no thread has begun by then may stay undone.
     pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+        let count = items.len();
         let items = Items::new(items);
-        self.pool.run(&|_| {
+        self.pool.run(count, &|_| {
             while let Some((index, item)) = items.take() {
                 work(index, item);
             }
         });
+    }
+
+    /// As [`Cpu::each`], where an item takes about so many multiplications: the calling thread does
+    /// all of them itself where that is faster than waking another.
+    pub fn each_of<T: Send>(
+        &self,
+        multiplications: usize,
+        items: &mut [T],
+        work: impl Fn(usize, &mut T) + Sync,
+    ) {
+        if items.len().saturating_mul(multiplications) >= ALONE {
+            return self.each(items, work);
+        }
+        for (index, item) in items.iter_mut().enumerate() {
+            work(index, item);
+        }
     }
 }
 

@@ -94,7 +94,8 @@ impl DeltaNet<'_> {
         let scale = 1.0 / (dim as f32).sqrt();
         let k = self.cpu.kernels();
         let mut rows: Vec<&mut [f32]> = s.mixed[new].chunks_exact_mut(channels).collect();
-        self.cpu.each(&mut rows, |n, row| {
+        // A sigmoid is worth some twenty multiplications.
+        self.cpu.each_of(channels * (kernel + 20), &mut rows, |n, row| {
             k.conv_silu(&self.layer.taps, &columns[first + n..first + n + kernel], row);
             let (queries, rest) = row.split_at_mut(sizes.key_floats);
             for query in queries.chunks_exact_mut(dim) {
@@ -154,7 +155,7 @@ impl DeltaNet<'_> {
         let gates = s.gate.chunks_exact_mut(width);
         let mut gated: Vec<(&mut [f32], &mut [f32])> =
             gates.zip(s.normed.chunks_exact_mut(width)).take(rows).collect();
-        self.cpu.each(&mut gated, |row, (gate, normed)| {
+        self.cpu.each_of(25 * width, &mut gated, |row, (gate, normed)| {
             let part = part_of[row];
             let (begin, count) = (part.rows.start, part.rows.len());
             for (h, normed) in normed.chunks_exact_mut(dim).enumerate() {
