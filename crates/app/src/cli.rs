@@ -2,6 +2,7 @@
 
 mod bench;
 mod generation;
+mod kl;
 mod machine;
 mod repack;
 mod synth;
@@ -15,6 +16,7 @@ pub(crate) use bench::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
+pub(crate) use kl::KlArgs;
 pub(crate) use machine::{IoMode, KvType, LookAhead, MachineArgs, Policy, Precision};
 pub(crate) use repack::{RepackArgs, VerifyArgs};
 pub(crate) use synth::{Shape, SynthArgs};
@@ -87,6 +89,9 @@ pub(crate) enum Command {
 pub(crate) enum Evaluation {
     /// Write logits, hidden states and router choices of given ids as safetensors
     Logits(LogitsArgs),
+    /// How far one configuration of a model is from another: KL divergence and top-1 agreement
+    #[command(after_long_help = kl::EXAMPLES, after_help = kl::EXAMPLES)]
+    Kl(Box<KlArgs>),
 }
 
 /// Which model, and how many of its experts.

@@ -1,4 +1,6 @@
-//! The command `eval logits`: what the model computes for given ids, for comparison with another implementation.
+//! The commands below `eval`: what a model computes for given ids, for comparison with other implementations and with itself.
+
+mod kl;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +14,9 @@ use crate::open::{self, Checkpoint, Texts};
 use crate::progress::{Progress, Unit};
 use crate::{interrupt, language, say};
 
-/// Runs the command.
+pub(crate) use kl::kl;
+
+/// Runs `eval logits`.
 pub(crate) fn logits(args: &LogitsArgs) -> Result<(), Fault> {
     let ids = ids(&args.ids)?;
     let cancel = interrupt::watch()?;

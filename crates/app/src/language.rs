@@ -24,8 +24,7 @@ impl Language {
     /// Reads it from the directory of a checkpoint. A chat template and a generation_config.json
     /// need not be there.
     pub(crate) fn open(directory: &Path) -> Result<Self, Fault> {
-        let source = TokenizerSource::json_file(&tokenizer_file(directory));
-        let tokenizer = source.and_then(Tokenizer::load).map_err(Fault::failed)?;
+        let tokenizer = tokenizer(directory)?;
         let template = ChatTemplate::open(directory, &tokenizer).map_err(Fault::failed)?;
         let config = json(&directory.join("config.json"))?.unwrap_or_default();
         let generation = json(&directory.join("generation_config.json"))?;
@@ -37,6 +36,12 @@ impl Language {
         let stop_ids = stop_ids(generation.as_ref(), &config, &tokenizer);
         Ok(Self { tokenizer, template, defaults, stop_ids })
     }
+}
+
+/// The tokenizer alone.
+pub(crate) fn tokenizer(directory: &Path) -> Result<Tokenizer, Fault> {
+    let source = TokenizerSource::json_file(&tokenizer_file(directory));
+    source.and_then(Tokenizer::load).map_err(Fault::failed)
 }
 
 /// Bytes of the tokenizer's file, for the plan; 0 when there is none.

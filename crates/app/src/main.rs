@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Command::Repack(args) => repack::repack(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
+        Command::Eval(Evaluation::Kl(args)) => eval::kl(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -47,6 +47,20 @@ pub(crate) struct Planned {
     beyond: Option<memory::Available>,
     /// A budget that would hold one cycle, where this one does not.
     cycle_budget_bytes: Option<u64>,
+    company: Company,
+}
+
+/// What shares the memory of the process with a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Company {
+    /// Models that divide `--memory`, this one among them.
+    pub(crate) models: u64,
+    /// What is kept beside this one.
+    pub(crate) bytes: u64,
+}
+
+impl Company {
+    pub(crate) const NONE: Self = Self { models: 1, bytes: 0 };
 }
 
 /// What texts need beside the model.
@@ -120,6 +134,16 @@ impl Checkpoint {
         modes.into_iter().map(open).collect()
     }
 
+    /// The most positions that the model knows.
+    pub(crate) fn context_max(&self) -> usize {
+        self.opened.config().max_positions
+    }
+
+    /// Ids that a row of logits has, padding among them.
+    pub(crate) fn vocabulary(&self) -> usize {
+        self.opened.config().vocab_size
+    }
+
     /// Gives out the memory. `ctx` is the context where the command line has none.
     pub(crate) fn plan(
         &self,
@@ -127,7 +151,19 @@ impl Checkpoint {
         texts: Texts,
         ctx: Option<usize>,
     ) -> Result<Planned, Fault> {
-        let budget_bytes = budget_bytes(args.memory)?;
+        self.plan_among(args, texts, ctx, Company::NONE)
+    }
+
+    /// As [`Checkpoint::plan`], with an equal part of the memory for each of several models.
+    pub(crate) fn plan_among(
+        &self,
+        args: &MachineArgs,
+        texts: Texts,
+        ctx: Option<usize>,
+        company: Company,
+    ) -> Result<Planned, Fault> {
+        let whole_bytes = budget_bytes(args.memory)?;
+        let budget_bytes = whole_bytes / company.models;
         let tokenizer_file_bytes = match texts {
             Texts::Needed => language::tokenizer_file_bytes(&self.directory),
             Texts::None => 0,
@@ -141,12 +177,8 @@ impl Checkpoint {
             kv: kv(args.kv()),
             kernels: Kernels::best(),
             precision: precision(args.precision()),
-            process_bytes: process::bytes(
-                tokenizer_file_bytes,
-                vocabulary,
-                threads as u64,
-                trunk_bytes,
-            ),
+            process_bytes: company.bytes
+                + process::bytes(tokenizer_file_bytes, vocabulary, threads as u64, trunk_bytes),
             sequences: 1,
             // The beginning, to which a session goes back after an error.
             checkpoints: 1,
@@ -157,10 +189,10 @@ impl Checkpoint {
         };
         let needs = self.opened.needs(&settings).map_err(Fault::failed)?;
         let wish = Wish { budget_bytes, ctx: args.ctx.or(ctx), chunk: None };
-        let plan = Plan::make(&needs, &wish).map_err(|refusal| refused(&refusal))?;
+        let plan = Plan::make(&needs, &wish).map_err(|refusal| refused(&refusal, company))?;
         let cycle_budget_bytes = plan.below_cycle().then(|| cycle_budget_bytes(&needs, &plan));
-        let beyond = memory::available().filter(|there| there.bytes < budget_bytes);
-        Ok(Planned { plan, settings, beyond, reading, cycle_budget_bytes })
+        let beyond = memory::available().filter(|there| there.bytes < whole_bytes);
+        Ok(Planned { plan, settings, beyond, reading, cycle_budget_bytes, company })
     }
 
     /// Loads what every token needs, with progress on the screen.
@@ -212,7 +244,9 @@ impl Planned {
                  expert is found in memory; --memory {} would hold them",
                 plan.slot_count,
                 size::shown(plan.cycle_bytes),
-                size::advised(self.cycle_budget_bytes.unwrap_or(needed_bytes)),
+                size::advised(
+                    self.company.models * self.cycle_budget_bytes.unwrap_or(needed_bytes)
+                ),
             ),
             Warning::ContextReduced { usual, given } => {
                 format!("the memory gives a context of {given} tokens, {usual} are usual")
@@ -222,7 +256,7 @@ impl Planned {
         let beyond = self.beyond.iter().map(|there| {
             format!(
                 "{} are more than the {} that are there ({})",
-                size::shown(plan.budget_bytes),
+                size::shown(self.company.models * plan.budget_bytes),
                 size::shown(there.bytes),
                 there.source
             )
@@ -335,20 +369,24 @@ fn cycle_budget_bytes(needs: &Needs, plan: &Plan) -> u64 {
     }
 }
 
-fn refused(refusal: &Refusal) -> Fault {
+fn refused(refusal: &Refusal, company: Company) -> Fault {
     Fault::refused(match refusal {
         Refusal::Memory { budget_bytes, floor_bytes, parts, ctx } => {
             let parts: Vec<String> = parts
                 .iter()
                 .map(|(name, bytes)| format!("{name} {}", size::shown(*bytes)))
                 .collect();
+            let each = match company.models {
+                1 => String::new(),
+                models => format!(" for each of {models} models"),
+            };
             format!(
-                "--memory: {} is below the floor of {} for a context of {ctx} ({}); accepted: \
-                 --memory {} or more",
+                "--memory: {}{each} is below the floor of {} for a context of {ctx} ({}); \
+                 accepted: --memory {} or more",
                 size::shown(*budget_bytes),
                 size::shown(*floor_bytes),
                 parts.join(" + "),
-                size::advised(*floor_bytes),
+                size::advised(company.models * floor_bytes),
             )
         }
         Refusal::Context { wished, accepted } => {

@@ -75,13 +75,18 @@ fn system(text: &Text) -> Result<String, Fault> {
 fn prompt(args: &RunArgs) -> Result<String, Fault> {
     match (&args.prompt, &args.file) {
         (Some(text), _) if text != "-" => Ok(text.clone()),
-        (None, Some(path)) if path != Path::new("-") => from_file(path),
+        (None, Some(path)) => named(path),
         (None, None) if stdin().is_terminal() => {
             let why = "no prompt; accepted: a text, -f FILE, or - for stdin";
             Err(Fault::command_line(why))
         }
         _ => text("stdin", stdin().lock()),
     }
+}
+
+/// What `-f` names: the text of a file, or, for `-`, of stdin.
+pub(crate) fn named(path: &Path) -> Result<String, Fault> {
+    if path == Path::new("-") { text("stdin", stdin().lock()) } else { from_file(path) }
 }
 
 fn from_file(path: &Path) -> Result<String, Fault> {

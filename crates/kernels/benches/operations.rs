@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernels::{
-    Cpu, Float, Kernels, KvType, Matrix, Past, Planes, Precision, Quant, Queries, tolerances,
+    Cpu, DeltaStep, Float, Kernels, KvType, Matrix, Past, Planes, Precision, Quant, Queries,
+    tolerances,
 };
 
 const ROWS: usize = 2048;
@@ -128,7 +129,8 @@ fn delta_step(criterion: &mut Criterion) {
     let (kernels, decay, beta) = (Kernels::best(), 0.95_f32, 0.6_f32);
     let before: Vec<f64> = state.iter().map(|s| f64::from(decay) * f64::from(*s)).collect();
     let (mut u, mut out) = (vec![f32::NAN; DIM], vec![f32::NAN; DIM]);
-    kernels.delta_step(&mut state, &q, &k, &v, decay, beta, &mut u, &mut out);
+    let step = DeltaStep { q: &q, k: &k, v: &v, decay, beta };
+    kernels.delta_step(&mut state, &step, &mut u, &mut out);
     let truth = |j: usize| {
         let kv: f64 = (0..DIM).map(|i| f64::from(k[i]) * before[i * DIM + j]).sum();
         let u = f64::from(beta) * (f64::from(v[j]) - kv);
@@ -139,7 +141,7 @@ fn delta_step(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(2 * size_of_val(&*state) as u64));
     group.bench_function(BenchmarkId::from_parameter(DIM), |bencher| {
         bencher.iter(|| {
-            kernels.delta_step(&mut state, &q, &k, &v, decay, beta, &mut u, &mut out);
+            kernels.delta_step(&mut state, black_box(&step), &mut u, &mut out);
         });
     });
     group.finish();

@@ -198,6 +198,7 @@ impl Cpu {
         let (wanted, of_product) = wanted(precision, products);
         self.quantise(activations.rows(&wanted));
         let views = activations.views(&wanted);
+        let mut parts = 0;
         let mut jobs = Vec::with_capacity(products.len());
         for (product, view) in products.iter_mut().zip(of_product) {
             if product.x.is_empty() {
@@ -206,10 +207,11 @@ impl Cpu {
             let x = view.map_or(X::Floats(product.x), |index| X::Ints(views[index]));
             let step = (PART / product.x.len()).max(1).next_multiple_of(TILE);
             let columns = Columns::new(product.out, product.matrix.rows(), step);
+            parts += product.matrix.rows().div_ceil(step);
             jobs.push(Job { matrix: product.matrix, x, columns });
         }
         let work = |index: usize| self.take_parts(index, &jobs);
-        if total < ALONE { work(0) } else { self.pool.run(&work) }
+        if total < ALONE { work(0) } else { self.pool.run(parts, &work) }
     }
 
     fn quantise(&self, mut rows: Vec<Row<'_, '_>>) {
@@ -253,8 +255,9 @@ impl Cpu {
 
     /// [`Cpu::each`], with the index of the thread that has the item instead of the item's.
     pub(crate) fn each_on<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+        let count = items.len();
         let items = Items::new(items);
-        self.pool.run(&|thread| {
+        self.pool.run(count, &|thread| {
             while let Some((_, item)) = items.take() {
                 work(thread, item);
             }
@@ -264,18 +267,35 @@ impl Cpu {
     /// Calls `work` with every item and its index, on all threads; in which order is not said.
     /// What `work` itself asks of a `Cpu` is done by its own thread.
     ///
+    /// An item should take some microseconds at least: see [`Cpu::each_of`]. A single one is done
+    /// by the calling thread.
+    ///
     /// # Panics
     /// When `work` does; items that no thread has begun by then may stay undone.
     pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
-        if let [item] = items {
-            return work(0, item);
-        }
+        let count = items.len();
         let items = Items::new(items);
-        self.pool.run(&|_| {
+        self.pool.run(count, &|_| {
             while let Some((index, item)) = items.take() {
                 work(index, item);
             }
         });
+    }
+
+    /// As [`Cpu::each`], where an item takes about so many multiplications: the calling thread does
+    /// all of them itself where that is faster than waking another.
+    pub fn each_of<T: Send>(
+        &self,
+        multiplications: usize,
+        items: &mut [T],
+        work: impl Fn(usize, &mut T) + Sync,
+    ) {
+        if items.len().saturating_mul(multiplications) >= ALONE {
+            return self.each(items, work);
+        }
+        for (index, item) in items.iter_mut().enumerate() {
+            work(index, item);
+        }
     }
 }
 

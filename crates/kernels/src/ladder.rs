@@ -9,8 +9,8 @@ mod stream;
 
 pub use plain::delta_loop;
 
-use crate::table::types::{Bytes, In, M, Out};
-use crate::{Cpu, Float, Kernels, Matrix, Quant};
+use crate::table::types::{Bytes, D, In, M, Out};
+use crate::{Cpu, DeltaStep, Float, Kernels, Matrix, Quant};
 
 pub(crate) use forms::{Algebraic, Fma, LookUp, Naive, rows};
 pub(crate) use passes::delta_passes as passes;
@@ -51,7 +51,7 @@ impl Rung {
 
 /// Rows of a matrix from the given one on, times a vector whose sums of groups are known.
 type Rows = fn(M<'_>, usize, In<'_>, In<'_>, Out<'_>);
-type Delta = fn(Out<'_>, In<'_>, In<'_>, In<'_>, f32, f32, Out<'_>, Out<'_>);
+type Delta = fn(Out<'_>, D<'_>, Out<'_>, Out<'_>);
 
 /// The part of a table of functions that belongs to this module.
 pub(crate) struct Ladder {
@@ -99,20 +99,16 @@ pub fn read(cpu: &Cpu, bytes: &[u8]) -> u32 {
 ///
 /// # Panics
 /// When lengths do not fit.
-#[allow(clippy::too_many_arguments, reason = "the rule has that many quantities")]
 pub fn delta_passes(
     kernels: &Kernels,
     state: &mut [f32],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    decay: f32,
-    beta: f32,
+    step: &DeltaStep<'_>,
     u: &mut [f32],
     out: &mut [f32],
 ) {
+    let DeltaStep { q, k, v, .. } = *step;
     assert!(state.len() == k.len() * v.len(), "state: {} elements", state.len());
     let same = q.len() == k.len() && u.len() == v.len() && out.len() == v.len();
     assert!(same && v.len().is_multiple_of(16), "v: {} elements, accepted are 16n", v.len());
-    (kernels.ladder.delta_passes)(state, q, k, v, decay, beta, u, out);
+    (kernels.ladder.delta_passes)(state, step, u, out);
 }

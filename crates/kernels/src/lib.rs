@@ -37,5 +37,6 @@ pub use float::{Float, all_finite};
 pub use kv::KvType;
 pub use math::{exp, sigmoid, softplus};
 pub use matrix::{Matrix, Planes};
+pub use ops::delta::{DeltaStep, DeltaUpdate};
 pub use quant::Quant;
 pub use table::{Isa, Kernels};

@@ -1,11 +1,19 @@
 //! The operations on vectors: what each computes, and in which order.
 
-use crate::{Kernels, Matrix};
+use crate::{DeltaStep, DeltaUpdate, Kernels, Matrix};
 
 /// What a method panics with when two lengths do not fit together.
 #[track_caller]
 fn same(what: &str, found: usize, expected: usize) {
     assert!(found == expected, "{what}: {found} elements, expected {expected}");
+}
+
+/// That a state, a step and its update fit together.
+#[track_caller]
+fn fits(state_len: usize, step: &DeltaStep<'_>, u: &[f32]) {
+    same("state", state_len, step.k.len() * step.v.len());
+    same("q", step.q.len(), step.k.len());
+    same("u", u.len(), step.v.len());
 }
 
 impl Kernels {
@@ -94,34 +102,76 @@ impl Kernels {
     /// One step of the gated delta rule on `state` [dk, dv], in this order for every column j:
     /// S_ij = decay · S_ij; kv_j = Σ_i k_i · S_ij; u_j = beta · (v_j - kv_j);
     /// S_ij = fma(k_i, u_j, S_ij); out_j = Σ_i q_i · S_ij. Sums run over i ascending by fused
-    /// multiply-add from 0. `q` and `k` are [dk]; `v`, `u` and `out` are [dv].
-    #[allow(clippy::too_many_arguments, reason = "the rule has that many quantities")]
+    /// multiply-add from 0. `u` and `out` are [dv].
     pub fn delta_step(
         &self,
         state: &mut [f32],
-        q: &[f32],
-        k: &[f32],
-        v: &[f32],
-        decay: f32,
-        beta: f32,
+        step: &DeltaStep<'_>,
         u: &mut [f32],
         out: &mut [f32],
     ) {
-        same("state", state.len(), k.len() * v.len());
-        same("q", q.len(), k.len());
-        same("u", u.len(), v.len());
-        same("out", out.len(), v.len());
-        if !v.is_empty() {
-            (self.delta_step)(state, q, k, v, decay, beta, u, out);
+        self.delta_steps(state, std::slice::from_ref(step), u, out);
+    }
+
+    /// Steps that follow each other, bit for bit as one [`Kernels::delta_step`] after the other:
+    /// `out` is [steps, dv], and `u` [dv] that of the last step.
+    pub fn delta_steps(
+        &self,
+        state: &mut [f32],
+        steps: &[DeltaStep<'_>],
+        u: &mut [f32],
+        out: &mut [f32],
+    ) {
+        same("out", out.len(), steps.len() * u.len());
+        for step in steps {
+            fits(state.len(), step, u);
+        }
+        if !u.is_empty() {
+            (self.delta_steps)(state, steps, u, out);
+        }
+    }
+
+    /// `u` and `out` as [`Kernels::delta_step`] gives them, bit for bit. The state stays as it is;
+    /// that it is borrowed to be written is because all walks over it are one function.
+    pub fn delta_read(
+        &self,
+        state: &mut [f32],
+        step: &DeltaStep<'_>,
+        u: &mut [f32],
+        out: &mut [f32],
+    ) {
+        fits(state.len(), step, u);
+        same("out", out.len(), u.len());
+        if !u.is_empty() {
+            (self.delta_read)(state, step, u, out);
         }
     }
 
     /// S_ij = fma(k_i, u_j, decay · S_ij): what [`Kernels::delta_step`] left in `state` when it
     /// wrote `u`, bit for bit.
-    pub fn delta_apply(&self, state: &mut [f32], k: &[f32], u: &[f32], decay: f32) {
-        same("state", state.len(), k.len() * u.len());
+    pub fn delta_apply(&self, state: &mut [f32], update: &DeltaUpdate<'_>) {
+        same("state", state.len(), update.k.len() * update.u.len());
+        if !update.u.is_empty() {
+            (self.delta_apply)(state, update);
+        }
+    }
+
+    /// [`Kernels::delta_apply`], then [`Kernels::delta_read`], bit for bit, in one pass over the
+    /// state.
+    pub fn delta_apply_read(
+        &self,
+        state: &mut [f32],
+        before: &DeltaUpdate<'_>,
+        step: &DeltaStep<'_>,
+        u: &mut [f32],
+        out: &mut [f32],
+    ) {
+        fits(state.len(), step, u);
+        same("out", out.len(), u.len());
+        same("k before", before.k.len(), step.k.len());
+        same("u before", before.u.len(), u.len());
         if !u.is_empty() {
-            (self.delta_apply)(state, k, u, decay);
+            (self.delta_apply_read)(state, before, step, u, out);
         }
     }
 

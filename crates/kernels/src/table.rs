@@ -35,12 +35,12 @@ impl fmt::Display for Isa {
 
 /// Short names for what operations take, so that the table below can be read.
 pub(crate) mod types {
-    use crate::Matrix;
     use crate::activations::{Quantised, Row};
     use crate::ops::ahead::Ahead;
     use crate::ops::attend::{Block, Room};
     use crate::ops::integers::TileScratch;
     use crate::rows::Part;
+    use crate::{DeltaStep, DeltaUpdate, Matrix};
 
     pub(crate) type M<'a> = &'a Matrix<'a>;
     pub(crate) type P<'a, 'p> = &'a mut Part<'p>;
@@ -53,11 +53,13 @@ pub(crate) mod types {
     pub(crate) type A<'a> = &'a mut Ahead;
     pub(crate) type B<'a, 'b> = &'a Block<'b>;
     pub(crate) type O<'a, 'r> = &'a mut Room<'r>;
+    pub(crate) type D<'a> = &'a DeltaStep<'a>;
+    pub(crate) type U<'a> = &'a DeltaUpdate<'a>;
 }
 
-use types::{A, B, In, M, O, Out, P, R, S, X};
+use types::{A, B, D, In, M, O, Out, P, R, S, U, X};
 
-type Delta = fn(Out<'_>, In<'_>, In<'_>, In<'_>, f32, f32, Out<'_>, Out<'_>);
+use crate::DeltaStep;
 
 /// A table of functions. What each computes, and that lengths fit, is said at the methods.
 pub struct Kernels {
@@ -81,8 +83,10 @@ pub struct Kernels {
     pub(crate) softmax: fn(Out<'_>),
     pub(crate) rope: fn(Out<'_>, In<'_>, In<'_>),
     pub(crate) conv_silu: fn(In<'_>, &[&[f32]], Out<'_>),
-    pub(crate) delta_step: Delta,
-    pub(crate) delta_apply: fn(Out<'_>, In<'_>, In<'_>, f32),
+    pub(crate) delta_steps: fn(Out<'_>, &[DeltaStep<'_>], Out<'_>, Out<'_>),
+    pub(crate) delta_read: fn(Out<'_>, D<'_>, Out<'_>, Out<'_>),
+    pub(crate) delta_apply: fn(Out<'_>, U<'_>),
+    pub(crate) delta_apply_read: fn(Out<'_>, U<'_>, D<'_>, Out<'_>, Out<'_>),
     pub(crate) attend_score: fn(B<'_, '_>, O<'_, '_>, A<'_>),
     pub(crate) attend_weigh: fn(B<'_, '_>, Out<'_>, Out<'_>),
     pub(crate) attend_gather: fn(B<'_, '_>, O<'_, '_>, Out<'_>, A<'_>),
@@ -128,7 +132,6 @@ macro_rules! operation {
     ([$features:literal], $path:path, ($($argument:ident: $type:ty),*) $(-> $out:ty)?) => {{
         use $crate::table::types::*;
         #[target_feature(enable = $features)]
-        #[allow(clippy::too_many_arguments, reason = "as many as the method has")]
         fn compiled($($argument: $type),*) $(-> $out)? {
             $path($($argument),*)
         }
@@ -194,14 +197,20 @@ macro_rules! table {
                     $features, elements::conv_silu::<$lanes>,
                     (taps: In<'_>, window: &[&[f32]], out: Out<'_>)
                 ),
-                delta_step: operation!(
-                    $features, delta::delta_step::<$lanes>,
-                    (state: Out<'_>, q: In<'_>, k: In<'_>, v: In<'_>, decay: f32, beta: f32,
-                     u: Out<'_>, out: Out<'_>)
+                delta_steps: operation!(
+                    $features, delta::delta_steps::<$lanes>,
+                    (state: Out<'_>, steps: &[$crate::DeltaStep<'_>], u: Out<'_>, out: Out<'_>)
+                ),
+                delta_read: operation!(
+                    $features, delta::delta_read::<$lanes>,
+                    (state: Out<'_>, step: D<'_>, u: Out<'_>, out: Out<'_>)
                 ),
                 delta_apply: operation!(
-                    $features, delta::delta_apply::<$lanes>,
-                    (state: Out<'_>, k: In<'_>, u: In<'_>, decay: f32)
+                    $features, delta::delta_apply::<$lanes>, (state: Out<'_>, update: U<'_>)
+                ),
+                delta_apply_read: operation!(
+                    $features, delta::delta_apply_read::<$lanes>,
+                    (state: Out<'_>, before: U<'_>, step: D<'_>, u: Out<'_>, out: Out<'_>)
                 ),
                 attend_score: operation!(
                     $features, attend::attend_score::<$lanes>,
@@ -245,8 +254,7 @@ macro_rules! ladder {
             ),
             delta_passes: operation!(
                 $features, ladder::passes::<$lanes>,
-                (state: Out<'_>, q: In<'_>, k: In<'_>, v: In<'_>, decay: f32, beta: f32,
-                 u: Out<'_>, out: Out<'_>)
+                (state: Out<'_>, step: D<'_>, u: Out<'_>, out: Out<'_>)
             ),
             stream: operation!($features, ladder::stream::<$lanes>, (bytes: Bytes<'_>) -> u32),
         }

@@ -1,6 +1,8 @@
 //! Gated DeltaNet: a convolution over the last few positions, then one state a head that each position decays, corrects and reads.
 
-use kernels::{Cpu, Kernels, Product};
+use std::array;
+
+use kernels::{Cpu, DeltaStep, DeltaUpdate, Kernels, Product};
 
 use crate::batch::Part;
 use crate::config::Config;
@@ -12,6 +14,9 @@ use crate::state::{CUT_MAX, Recurrent};
 
 /// Added to the sum of squares of a query or key, whatever the config's epsilon is.
 const L2_EPS: f32 = 1e-6;
+
+/// Rows that a head's state takes in one go.
+const STEPS: usize = 32;
 
 /// What stays the same over the parts of a pass.
 pub(crate) struct DeltaNet<'a> {
@@ -89,7 +94,8 @@ impl DeltaNet<'_> {
         let scale = 1.0 / (dim as f32).sqrt();
         let k = self.cpu.kernels();
         let mut rows: Vec<&mut [f32]> = s.mixed[new].chunks_exact_mut(channels).collect();
-        self.cpu.each(&mut rows, |n, row| {
+        // A sigmoid is worth some twenty multiplications.
+        self.cpu.each_of(channels * (kernel + 20), &mut rows, |n, row| {
             k.conv_silu(&self.layer.taps, &columns[first + n..first + n + kernel], row);
             let (queries, rest) = row.split_at_mut(sizes.key_floats);
             for query in queries.chunks_exact_mut(dim) {
@@ -149,7 +155,7 @@ impl DeltaNet<'_> {
         let gates = s.gate.chunks_exact_mut(width);
         let mut gated: Vec<(&mut [f32], &mut [f32])> =
             gates.zip(s.normed.chunks_exact_mut(width)).take(rows).collect();
-        self.cpu.each(&mut gated, |row, (gate, normed)| {
+        self.cpu.each_of(25 * width, &mut gated, |row, (gate, normed)| {
             let part = part_of[row];
             let (begin, count) = (part.rows.start, part.rows.len());
             for (h, normed) in normed.chunks_exact_mut(dim).enumerate() {
@@ -204,45 +210,92 @@ struct Input<'a> {
 impl Input<'_> {
     fn run(&self, h: usize, head: &mut Head<'_>, split: Split, rows: usize) {
         let Split { apply, held, direct, window } = split;
+        if apply > 0 && rows == 1 && window == 1 {
+            return self.decode(h, head, apply);
+        }
         let dim = self.config.linear_value_dim;
         for n in 0..apply {
-            let (key, update) = (self.pending_key(h, n), &head.updates[n * dim..][..dim]);
-            self.kernels.delta_apply(head.state, key, update, head.decays[n]);
+            self.kernels.delta_apply(head.state, &self.pending(h, n, head.updates, head.decays));
         }
-        for n in 0..direct {
+        for first in (0..direct).step_by(STEPS) {
+            let steps: [_; STEPS] = array::from_fn(|n| self.step(h, (first + n).min(direct - 1)));
+            let count = STEPS.min(direct - first);
             // Nothing is pending while rows go into the state at once: the first place is free.
-            let (update, out) = (&mut head.updates[..dim], &mut head.out[n * dim..][..dim]);
-            self.step(h, n, head.state, update, out);
+            let update = &mut head.updates[..dim];
+            let out = &mut head.out[first * dim..][..count * dim];
+            self.kernels.delta_steps(head.state, &steps[..count], update, out);
         }
         if window == 0 {
             return;
         }
-        head.copy.copy_from_slice(head.state);
+        // The last row of the window is only read: nothing follows it in this pass.
+        let ahead = held + window - 1;
+        if ahead > 0 {
+            head.copy.copy_from_slice(head.state);
+        }
         for n in 0..held {
-            let (key, update) = (self.pending_key(h, n), &head.updates[n * dim..][..dim]);
-            self.kernels.delta_apply(head.copy, key, update, head.decays[n]);
+            self.kernels.delta_apply(head.copy, &self.pending(h, n, head.updates, head.decays));
         }
         for n in direct..rows {
             let place = held + n - direct;
-            head.decays[place] = self.decays[self.at(h, n)];
+            let (step, out) = (self.step(h, n), &mut head.out[n * dim..][..dim]);
             let update = &mut head.updates[place * dim..][..dim];
-            self.step(h, n, head.copy, update, &mut head.out[n * dim..][..dim]);
+            head.decays[place] = step.decay;
+            if place < ahead {
+                self.kernels.delta_step(head.copy, &step, update, out);
+            } else {
+                let state = if ahead > 0 { &mut *head.copy } else { &mut *head.state };
+                self.kernels.delta_read(state, &step, update, out);
+            }
         }
     }
 
-    fn step(&self, h: usize, n: usize, state: &mut [f32], update: &mut [f32], out: &mut [f32]) {
+    /// One row that becomes pending where others were: the last of these goes into the state in the
+    /// same pass over it that reads for the new row.
+    fn decode(&self, h: usize, head: &mut Head<'_>, apply: usize) {
+        let dim = self.config.linear_value_dim;
+        for n in 0..apply - 1 {
+            self.kernels.delta_apply(head.state, &self.pending(h, n, head.updates, head.decays));
+        }
+        // The new row takes the first place, which may be where the last one is: that moves to the
+        // copy, of which nothing else is asked here.
+        let last = apply - 1;
+        let u = &mut head.copy[..dim];
+        u.copy_from_slice(&head.updates[last * dim..][..dim]);
+        let before = DeltaUpdate { k: self.pending_key(h, last), u, decay: head.decays[last] };
+        let (step, update) = (self.step(h, 0), &mut head.updates[..dim]);
+        self.kernels.delta_apply_read(head.state, &before, &step, update, head.out);
+        head.decays[0] = step.decay;
+    }
+
+    fn step(&self, h: usize, n: usize) -> DeltaStep<'_> {
         let config = self.config;
         let (key_dim, dim) = (config.linear_key_dim, config.linear_value_dim);
         let keys = config.linear_key_heads * key_dim;
         let row =
             &self.mixed[(self.first_row + n) * (2 * keys + config.linear_value_heads * dim)..];
         let key_head = config.key_head(h);
-        let query = &row[key_head * key_dim..][..key_dim];
-        let key = &row[keys + key_head * key_dim..][..key_dim];
-        let value = &row[2 * keys + h * dim..][..dim];
         let at = self.at(h, n);
-        let (decay, beta) = (self.decays[at], self.betas[at]);
-        self.kernels.delta_step(state, query, key, value, decay, beta, update, out);
+        DeltaStep {
+            q: &row[key_head * key_dim..][..key_dim],
+            k: &row[keys + key_head * key_dim..][..key_dim],
+            v: &row[2 * keys + h * dim..][..dim],
+            decay: self.decays[at],
+            beta: self.betas[at],
+        }
+    }
+
+    /// What the pending id in place `n` adds to the state.
+    fn pending<'a>(
+        &'a self,
+        h: usize,
+        n: usize,
+        updates: &'a [f32],
+        decays: &[f32],
+    ) -> DeltaUpdate<'a> {
+        let dim = self.config.linear_value_dim;
+        let u = &updates[n * dim..][..dim];
+        DeltaUpdate { k: self.pending_key(h, n), u, decay: decays[n] }
     }
 
     fn at(&self, h: usize, n: usize) -> usize {

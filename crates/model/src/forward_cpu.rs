@@ -184,5 +184,5 @@ pub(crate) fn norm_rows(model: &CpuModel, rows: &[f32], weight: &[f32], out: &mu
     let k = model.cpu.kernels();
     let mut pairs: Vec<(&[f32], &mut [f32])> =
         rows.chunks_exact(width).zip(out.chunks_exact_mut(width)).collect();
-    model.cpu.each(&mut pairs, |_, (row, out)| k.rms_norm(row, weight, eps, out));
+    model.cpu.each_of(3 * width, &mut pairs, |_, (row, out)| k.rms_norm(row, weight, eps, out));
 }

@@ -1,5 +1,7 @@
 //! A look at what a sequence keeps of one layer, for comparisons with an oracle.
 
+use kernels::DeltaUpdate;
+
 use crate::loaded::CpuModel;
 use crate::sizes::Sizes;
 use crate::state::{CUT_MAX, LayerState, Sequence};
@@ -46,7 +48,8 @@ impl CpuModel {
                         let place = h * CUT_MAX + n;
                         let update = &kept.pending.updates[place * dim..][..dim];
                         let decay = kept.pending.decays[place];
-                        self.cpu.kernels().delta_apply(state, key, update, decay);
+                        let update = DeltaUpdate { k: key, u: update, decay };
+                        self.cpu.kernels().delta_apply(state, &update);
                     }
                 }
                 let pending = &kept.pending.columns[..sequence.pending * sizes.channels];

@@ -1,6 +1,7 @@
 //! The router: probabilities of all experts, and the choice of each row.
 
 use engine::ForwardError;
+use kernels::{Precision, Product};
 
 use crate::config::Config;
 use crate::error::ModelError;
@@ -20,7 +21,9 @@ impl Moe<'_> {
     ) -> Result<(), ForwardError> {
         let Config { experts, experts_per_token: chosen, .. } = *self.config;
         let logits = &mut s.router[..rows * experts];
-        self.cpu.matmul(&self.weights.matrix(&self.layer.router), normed, logits);
+        // A choice is all or nothing: what a rounded input would change here, nothing mends.
+        let matrix = self.weights.matrix(&self.layer.router);
+        self.cpu.matmul_in(Precision::Exact, &mut [Product { matrix, x: normed, out: logits }]);
         hooks.tap(Tap::RouterLogits { layer: self.index, values: logits });
         let choices = s.experts.chunks_exact_mut(chosen).zip(s.weights.chunks_exact_mut(chosen));
         let rows_of = logits.chunks_exact_mut(experts).zip(self.positions);

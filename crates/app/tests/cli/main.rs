@@ -8,6 +8,8 @@ mod benches;
 mod checkpoints;
 #[cfg(feature = "demo")]
 mod interruptions;
+#[cfg(feature = "demo")]
+mod kl;
 #[cfg(all(feature = "demo", target_os = "linux"))]
 mod limited;
 #[cfg(feature = "demo")]

@@ -1,5 +1,6 @@
 //! The delta rule in four passes over the state, each as fast as it can be by itself.
 
+use crate::DeltaStep;
 use crate::lanes::{LANES, Lanes};
 
 /// Blocks of columns whose sums are held in registers together.
@@ -7,17 +8,13 @@ const WIDE: usize = 4;
 
 /// Columns are whole blocks of sixteen.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "as many as the method has")]
 pub(crate) fn delta_passes<L: Lanes>(
     state: &mut [f32],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    decay: f32,
-    beta: f32,
+    step: &DeltaStep<'_>,
     u: &mut [f32],
     out: &mut [f32],
 ) {
+    let DeltaStep { q, k, v, decay, beta } = *step;
     for s in state.as_chunks_mut::<LANES>().0 {
         L::splat(decay).mul(L::read(s)).write(s);
     }

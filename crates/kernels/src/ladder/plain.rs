@@ -1,22 +1,15 @@
 //! The delta rule as plain loops, one sum after the other: what nobody has made fast.
 
+use crate::DeltaStep;
+
 /// [`Kernels::delta_step`](crate::Kernels::delta_step) on a transposed state [dv, dk], so that each
 /// sum walks through memory in order. The compiler may not reorder the sums, so it adds one number
 /// at a time.
 ///
 /// # Panics
 /// When lengths do not fit.
-#[allow(clippy::too_many_arguments, reason = "the rule has that many quantities")]
-pub fn delta_loop(
-    state: &mut [f32],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    decay: f32,
-    beta: f32,
-    u: &mut [f32],
-    out: &mut [f32],
-) {
+pub fn delta_loop(state: &mut [f32], step: &DeltaStep<'_>, u: &mut [f32], out: &mut [f32]) {
+    let DeltaStep { q, k, v, decay, beta } = *step;
     assert!(state.len() == k.len() * v.len(), "state: {} elements", state.len());
     let same = q.len() == k.len() && u.len() == v.len() && out.len() == v.len();
     assert!(same, "q: {} elements, u: {}, out: {}", q.len(), u.len(), out.len());

@@ -1,6 +1,6 @@
 //! Cases that were computed by hand, for every table.
 
-use kernels::{Cpu, Float, Kernels, Matrix, Planes, Precision, Quant};
+use kernels::{Cpu, DeltaStep, DeltaUpdate, Float, Kernels, Matrix, Planes, Precision, Quant};
 
 use crate::naive;
 use crate::numbers::{Rng, assert_same_bits};
@@ -123,21 +123,23 @@ fn the_delta_rule_by_hand() {
     for table in Kernels::available() {
         // One column, two rows. S = [4, 8] decays to [2, 4]; kv = 1·2 + 0.5·4 = 4;
         // u = 0.5·(10 - 4) = 3; S = [2 + 3, 4 + 1.5]; o = 2·5 - 1·5.5.
+        let step = DeltaStep { q: &[2.0, -1.0], k: &[1.0, 0.5], v: &[10.0], decay: 0.5, beta: 0.5 };
         let (mut state, mut u, mut out) = ([4.0, 8.0], [0.0], [0.0]);
-        table.delta_step(
-            &mut state,
-            &[2.0, -1.0],
-            &[1.0, 0.5],
-            &[10.0],
-            0.5,
-            0.5,
-            &mut u,
-            &mut out,
-        );
+        table.delta_read(&mut state, &step, &mut u, &mut out);
+        assert_eq!((state, u, out), ([4.0, 8.0], [3.0], [4.5]), "{} read", table.isa());
+        let (mut u, mut out) = ([0.0], [0.0]);
+        table.delta_step(&mut state, &step, &mut u, &mut out);
         assert_eq!((state, u, out), ([5.0, 5.5], [3.0], [4.5]), "{} step", table.isa());
+        let update = DeltaUpdate { k: &[1.0, 0.5], u: &[3.0], decay: 0.5 };
         let mut state = [4.0, 8.0];
-        table.delta_apply(&mut state, &[1.0, 0.5], &[3.0], 0.5);
+        table.delta_apply(&mut state, &update);
         assert_eq!(state, [5.0, 5.5], "{} apply", table.isa());
+        // Then, from [5, 5.5], the same step: it decays to [2.5, 2.75]; kv = 2.5 + 0.5·2.75;
+        // u = 0.5·(10 - 3.875); o = 2·(2.5 + u) - (2.75 + 0.5·u).
+        let mut state = [4.0, 8.0];
+        table.delta_apply_read(&mut state, &update, &step, &mut u, &mut out);
+        let found = (state, u, out);
+        assert_eq!(found, ([5.0, 5.5], [3.0625], [6.84375]), "{} apply, read", table.isa());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The forms that are measured beside the product's own: near f64, and the same bits where the order is the same.
 
 use kernels::ladder::{GROUP, Rung, delta_loop, delta_passes, product, read};
-use kernels::{Cpu, Float, Kernels, Precision, Quant, tolerances};
+use kernels::{Cpu, DeltaStep, Float, Kernels, Precision, Quant, tolerances};
 
 use crate::layouts::Stored;
 use crate::naive;
@@ -89,19 +89,20 @@ fn the_delta_rule_is_the_same_in_passes_and_near_in_loops() {
         let size = 1.0 / (dk as f32).sqrt();
         let [q, k] = [0, 1].map(|_| rng.floats(dk).iter().map(|x| x * size).collect::<Vec<f32>>());
         let v = rng.floats(dv);
+        let rule = DeltaStep { q: &q, k: &k, v: &v, decay: 0.9, beta: 0.7 };
         let mut looped: Vec<f32> = (0..dk * dv).map(|at| state[at % dk * dv + at / dk]).collect();
         let (mut loop_u, mut loop_out) = (vec![f32::NAN; dv], vec![f32::NAN; dv]);
-        delta_loop(&mut looped, &q, &k, &v, 0.9, 0.7, &mut loop_u, &mut loop_out);
+        delta_loop(&mut looped, &rule, &mut loop_u, &mut loop_out);
         let back = (0..dk * dv).map(|at| looped[at % dv * dk + at / dv]);
         let looped = [back.collect(), loop_u, loop_out].concat();
         for table in Kernels::available() {
             let mut step = state.clone();
             let (mut u, mut out) = (vec![f32::NAN; dv], vec![f32::NAN; dv]);
-            table.delta_step(&mut step, &q, &k, &v, 0.9, 0.7, &mut u, &mut out);
+            table.delta_step(&mut step, &rule, &mut u, &mut out);
             let step = [step, u, out].concat();
             let mut passes = state.clone();
             let (mut u, mut out) = (vec![f32::NAN; dv], vec![f32::NAN; dv]);
-            delta_passes(table, &mut passes, &q, &k, &v, 0.9, 0.7, &mut u, &mut out);
+            delta_passes(table, &mut passes, &rule, &mut u, &mut out);
             let passes = [passes, u, out].concat();
             let what = format!("{} [{dk}, {dv}]", table.isa());
             assert_same_bits(&passes, &step, &what);

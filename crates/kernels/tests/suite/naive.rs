@@ -1,6 +1,6 @@
 //! The naive twin: plain loops, one number at a time, straight from the definitions.
 
-use kernels::{Float, Quant};
+use kernels::{DeltaStep, Float, Quant};
 
 /// Σ a·b in sixteen lanes, without any block in it.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -132,4 +132,27 @@ pub(crate) fn fast(
         tree(lanes)
     };
     (0..rows).map(row_dot).collect()
+}
+
+/// One step of the delta rule, column by column: the update and the output.
+pub(crate) fn delta_step(state: &mut [f32], step: &DeltaStep<'_>) -> (Vec<f32>, Vec<f32>) {
+    let width = step.v.len();
+    let (mut u, mut out) = (Vec::new(), Vec::new());
+    for j in 0..width {
+        let mut held = 0.0;
+        for (i, k) in step.k.iter().enumerate() {
+            state[i * width + j] *= step.decay;
+            held = k.mul_add(state[i * width + j], held);
+        }
+        let update = step.beta * (step.v[j] - held);
+        let mut read = 0.0;
+        for (i, (k, q)) in step.k.iter().zip(step.q).enumerate() {
+            let cell = &mut state[i * width + j];
+            *cell = k.mul_add(update, *cell);
+            read = q.mul_add(*cell, read);
+        }
+        u.push(update);
+        out.push(read);
+    }
+    (u, out)
 }

@@ -41,6 +41,33 @@ fn work_is_shared() {
 }
 
 #[test]
+fn little_work_stays_with_the_calling_thread() {
+    let cpu = cpu(3);
+    let own = std::thread::current().id();
+    for round in 1..=50 {
+        let mut single = [None];
+        cpu.each(&mut single, |_, by| *by = Some(std::thread::current().id()));
+        assert_eq!(single, [Some(own)], "round {round}: a single item");
+        let mut few = [None; 40];
+        cpu.each_of(10, &mut few, |_, by| *by = Some(std::thread::current().id()));
+        assert_eq!(few, [Some(own); 40], "round {round}: 400 multiplications");
+    }
+    let arrived = AtomicUsize::new(0);
+    cpu.each_of(1 << 20, &mut [(); 3], |_, ()| {
+        arrived.fetch_add(1, Ordering::SeqCst);
+        while arrived.load(Ordering::SeqCst) < 3 {
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!(arrived.into_inner(), 3, "much is shared");
+    let mut counted = [0; 1000];
+    cpu.each_of(1, &mut counted, |index, item| *item += index);
+    cpu.each_of(1 << 10, &mut counted, |index, item| *item += index);
+    let right = counted.iter().enumerate().all(|(index, item)| *item == 2 * index);
+    assert!(right, "every item once: {counted:?}");
+}
+
+#[test]
 fn threads_that_slept_come_back() {
     let cpu = cpu(2);
     for _ in 0..5 {

@@ -3,7 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kernels::tolerances;
-use kernels::{Cpu, Float, Kernels, KvType, Matrix, Past, Planes, Precision, Quant, Queries};
+use kernels::{
+    Cpu, DeltaStep, DeltaUpdate, Float, Kernels, KvType, Matrix, Past, Planes, Precision, Quant,
+    Queries,
+};
 
 fn refusal(quant: Quant, rows: usize, cols: usize) -> String {
     quant.check(rows, cols).expect_err("it must be refused").to_string()
@@ -100,6 +103,10 @@ fn lengths_that_do_not_fit_panic() {
     let matrix = Matrix::new(Quant::Plain(Float::F32), 2, 3, planes).expect("it fits");
     let cpu = Cpu::new(table, 1, Precision::Exact).expect("no thread is started");
     let (mut four, mut two) = ([0.0; 4], [0.0; 2]);
+    let step = DeltaStep { q: &[1.0; 2], k: &[1.0; 2], v: &[1.0; 3], decay: 1.0, beta: 1.0 };
+    let short_query = DeltaStep { q: &[1.0; 1], ..step };
+    let update = DeltaUpdate { k: &[1.0; 2], u: &[1.0; 3], decay: 1.0 };
+    let short_update = DeltaUpdate { u: &[1.0; 2], ..update };
     let mut mistakes: Vec<Box<dyn FnMut() + '_>> = vec![
         Box::new(|| _ = table.dot(&[1.0; 3], &[1.0; 4])),
         Box::new(|| table.add(&mut [0.0; 3], &[1.0; 2])),
@@ -116,7 +123,15 @@ fn lengths_that_do_not_fit_panic() {
         Box::new(|| attend(&cpu, 15, 15, 2, 1)),
         Box::new(|| KvType::Q8.write(&[1.0; 4], &mut [0; 5])),
         Box::new(|| KvType::F16.read(&[0; 5], &mut [0.0; 2])),
-        Box::new(|| table.delta_apply(&mut [0.0; 5], &[1.0; 2], &[1.0; 3], 1.0)),
+        Box::new(|| table.delta_apply(&mut [0.0; 5], &update)),
+        Box::new(|| table.delta_step(&mut [0.0; 5], &step, &mut [0.0; 3], &mut [0.0; 3])),
+        Box::new(|| table.delta_steps(&mut [0.0; 6], &[step; 2], &mut [0.0; 3], &mut [0.0; 3])),
+        Box::new(|| table.delta_read(&mut [0.0; 6], &step, &mut [0.0; 2], &mut [0.0; 3])),
+        Box::new(|| table.delta_read(&mut [0.0; 6], &short_query, &mut [0.0; 3], &mut [0.0; 3])),
+        Box::new(|| {
+            let (mut state, mut u, mut out) = ([0.0; 6], [0.0; 3], [0.0; 3]);
+            table.delta_apply_read(&mut state, &short_update, &step, &mut u, &mut out);
+        }),
         Box::new(|| table.decode_row(&matrix, 2, &mut [0.0; 3])),
         Box::new(|| table.decode_row(&matrix, 0, &mut [0.0; 4])),
         Box::new(|| cpu.matmul(&matrix, &[0.0; 4], &mut four)),

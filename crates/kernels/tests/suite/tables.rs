@@ -1,7 +1,8 @@
 //! Every table gives the bits of the plain one, for every operation, length and kind of number.
 
-use kernels::{Kernels, exp, sigmoid};
+use kernels::{DeltaStep, DeltaUpdate, Kernels, exp, sigmoid};
 
+use crate::naive;
 use crate::numbers::{KINDS, Rng, assert_same_bits, kind};
 
 const NAMES: [&str; 3] = ["scalar", "avx2", "avx512"];
@@ -94,36 +95,67 @@ fn single_functions_give_the_bits_of_vectors() {
     }
 }
 
-/// State, updates and output after three steps.
-fn delta(table: &Kernels, seed: u64, kinds: usize, dk: usize, dv: usize) -> Vec<f32> {
-    let mut rng = Rng::new(seed);
-    let mut state = kind(&mut rng, kinds, dk * dv);
-    let mut all = Vec::new();
-    for _ in 0..3 {
-        let [q, k] = [0, 1].map(|_| kind(&mut rng, kinds, dk));
-        let v = kind(&mut rng, kinds, dv);
-        let (mut u, mut out) = (vec![0.0; dv], vec![0.0; dv]);
-        let mut replayed = state.clone();
-        table.delta_step(&mut state, &q, &k, &v, 0.9, 0.7, &mut u, &mut out);
-        table.delta_apply(&mut replayed, &k, &u, 0.9);
-        assert_same_bits(&replayed, &state, &format!("{} applied [{dk}, {dv}]", table.isa()));
-        all.extend([u, out].concat());
+/// Three steps, one by one, together, and in parts, each held against the naive twin: read without
+/// a change, applied again, and read in the pass that applies the step before.
+fn delta(table: &Kernels, kinds: usize, dk: usize, dv: usize) {
+    let what = |part: &str| format!("{} {part} [{dk}, {dv}], kind {kinds}", table.isa());
+    let mut rng = Rng::new(3);
+    let start = kind(&mut rng, kinds, dk * dv);
+    let inputs: Vec<[Vec<f32>; 3]> =
+        (0..3).map(|_| [dk, dk, dv].map(|len| kind(&mut rng, kinds, len))).collect();
+    let steps = [0, 1, 2].map(|n| {
+        let [q, k, v] = &inputs[n];
+        DeltaStep { q, k, v, decay: [0.9, 0.5, 0.8][n], beta: 0.7 }
+    });
+
+    let [mut u, mut out] = [0; 2].map(|_| vec![f32::NAN; dv]);
+    let (mut state, mut all) = (start.clone(), Vec::new());
+    // The state before the last step, and what that step changed.
+    let mut last: Option<(Vec<f32>, Vec<f32>)> = None;
+    for (n, step) in steps.iter().enumerate() {
+        let mut before = state.clone();
+        let (naive_u, naive_out) = naive::delta_step(&mut state, step);
+        let mut stepped = before.clone();
+        table.delta_step(&mut stepped, step, &mut u, &mut out);
+        assert_same_bits(&stepped, &state, &what("step, state"));
+        assert_same_bits(&u, &naive_u, &what("step, update"));
+        assert_same_bits(&out, &naive_out, &what("step, output"));
+        let unread = before.clone();
+        table.delta_read(&mut before, step, &mut u, &mut out);
+        assert_same_bits(&before, &unread, &what("read, state"));
+        assert_same_bits(&u, &naive_u, &what("read, update"));
+        assert_same_bits(&out, &naive_out, &what("read, output"));
+        if let Some((mut older, older_u)) = last {
+            let DeltaStep { k, decay, .. } = steps[n - 1];
+            let update = DeltaUpdate { k, u: &older_u, decay };
+            table.delta_apply_read(&mut older, &update, step, &mut u, &mut out);
+            assert_same_bits(&older, &before, &what("applied and read, state"));
+            assert_same_bits(&u, &naive_u, &what("applied and read, update"));
+            assert_same_bits(&out, &naive_out, &what("applied and read, output"));
+        }
+        let update = DeltaUpdate { k: step.k, u: &naive_u, decay: step.decay };
+        let mut applied = before.clone();
+        table.delta_apply(&mut applied, &update);
+        assert_same_bits(&applied, &state, &what("applied"));
+        all.extend(naive_out);
+        last = Some((before, naive_u));
     }
-    all.extend(state);
-    all
+    let (mut together, mut outs) = (start, vec![f32::NAN; 3 * dv]);
+    table.delta_steps(&mut together, &steps, &mut u, &mut outs);
+    assert_same_bits(&together, &state, &what("together, state"));
+    assert_same_bits(&u, &last.expect("there were steps").1, &what("together, update"));
+    assert_same_bits(&outs, &all, &what("together, outputs"));
+    table.delta_steps(&mut together, &[], &mut u, &mut []);
+    assert_same_bits(&together, &state, &what("no step"));
 }
 
 #[test]
-fn the_delta_rule_gives_the_same_bits_and_can_be_applied_again() {
-    let tables = Kernels::available();
+fn the_delta_rule_gives_the_naive_bits_in_every_way_to_take_it() {
     let shapes = (0..=70).map(|dv| (dv % 7 + 1, dv)).chain([(16, 16), (128, 128), (48, 200)]);
     for (dk, dv) in shapes {
         for kind in 0..KINDS {
-            let expected = delta(tables[0], 3, kind, dk, dv);
-            for table in &tables[1..] {
-                let found = delta(table, 3, kind, dk, dv);
-                let what = format!("{} delta [{dk}, {dv}], kind {kind}", table.isa());
-                assert_same_bits(&found, &expected, &what);
+            for table in Kernels::available() {
+                delta(table, kind, dk, dv);
             }
         }
     }

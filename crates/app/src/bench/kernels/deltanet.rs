@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use kernels::ladder::{delta_loop, delta_passes};
-use kernels::{Cpu, tolerances};
+use kernels::{Cpu, DeltaStep, tolerances};
 
 use super::rings::Chance;
 use super::{ROUNDS, Row, TURN_SHARE, Turn, checked};
@@ -41,11 +41,12 @@ impl Delta {
     fn run(self, cpu: &Cpu, inputs: &Inputs, head: &mut Head<'_>, index: usize) {
         let span = index * DIM..(index + 1) * DIM;
         let (q, k, v) = (&inputs.q[span.clone()], &inputs.k[span.clone()], &inputs.v[span]);
+        let step = DeltaStep { q, k, v, decay: DECAY, beta: BETA };
         let Head { state, u, out } = head;
         match self {
-            Self::Scalar => delta_loop(state, q, k, v, DECAY, BETA, u, out),
-            Self::Blas => delta_passes(cpu.kernels(), state, q, k, v, DECAY, BETA, u, out),
-            Self::Fused => cpu.kernels().delta_step(state, q, k, v, DECAY, BETA, u, out),
+            Self::Scalar => delta_loop(state, &step, u, out),
+            Self::Blas => delta_passes(cpu.kernels(), state, &step, u, out),
+            Self::Fused => cpu.kernels().delta_step(state, &step, u, out),
         }
     }
 
