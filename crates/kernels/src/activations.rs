@@ -1,4 +1,4 @@
-//! Vectors as integers of eight bits, in the order in which packed weights are unpacked.
+//! Vectors as integers of fifteen bits, each in two bytes, in the order in which packed weights are unpacked.
 
 use crate::Quant;
 
@@ -48,7 +48,7 @@ pub(crate) const fn unit(group: usize) -> usize {
 /// Vectors [n, cols] as integers: x ≈ step · integer for each group.
 #[derive(Clone, Copy)]
 pub(crate) struct Quantised<'a> {
-    /// [n, cols]
+    /// [n, groups, 2, group]: the upper bytes of a group, then the lower ones.
     pub(crate) ints: &'a [i8],
     /// [n, padded groups]
     pub(crate) steps: &'a [f32],
@@ -141,14 +141,14 @@ impl Activations {
             }
         }
         let groups = |order: &Order| (cols.div_ceil(order.group)).next_multiple_of(GROUPS);
-        let bytes = |order: &Order| cols + groups(order) * 2 * size_of::<f32>();
+        let bytes = |order: &Order| 2 * cols + groups(order) * 2 * size_of::<f32>();
         rows * orders.iter().map(bytes).sum::<usize>()
     }
 
     /// Every vector of every set, with places that nobody has filled.
     pub(crate) fn rows<'x, 'a>(&'a mut self, wanted: &[Wanted<'x>]) -> Vec<Row<'x, 'a>> {
         let groups = wanted.iter().map(Wanted::groups).sum();
-        let ints = wanted.iter().map(|wanted| wanted.x.len()).sum();
+        let ints = wanted.iter().map(|wanted| 2 * wanted.x.len()).sum();
         grow(&mut self.ints, ints);
         grow(&mut self.steps, groups);
         grow(&mut self.sums, groups);
@@ -161,7 +161,7 @@ impl Activations {
                 rows.push(Row {
                     x,
                     order,
-                    ints: take(&mut ints, cols),
+                    ints: take(&mut ints, 2 * cols),
                     steps: take(&mut steps, groups),
                     sums: take(&mut sums, groups),
                 });
@@ -176,7 +176,7 @@ impl Activations {
         let view = |wanted: &Wanted<'_>| {
             let (first_int, first_group) = (ints, groups);
             groups += wanted.groups();
-            ints += wanted.x.len();
+            ints += 2 * wanted.x.len();
             Quantised {
                 ints: &self.ints[first_int..ints],
                 steps: &self.steps[first_group..groups],

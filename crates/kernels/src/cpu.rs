@@ -42,8 +42,8 @@ pub struct Cpu {
 pub enum Precision {
     /// Weights are decoded to f32 and multiplied with vectors of f32.
     Exact,
-    /// Vectors become integers of eight bits, with one step for as many elements as share a scale
-    /// of the weights: step = max |x| / 127. The sums of a group's products are exact, and group i
+    /// Vectors become integers of fifteen bits, with one step for as many elements as share a scale
+    /// of the weights: step = max |x| / 16256. The sums of a group's products are exact, and group i
     /// goes to lane i mod 16 of the sum: by fused multiply-add scale · (step · Σ q·integer), then
     /// bias · (step · Σ integer). Matrices that are not affine are multiplied exactly.
     Fast,

@@ -1,4 +1,4 @@
-//! What a table needs to multiply packed integers with integers of eight bits; sums are exact.
+//! What a table needs to multiply packed integers with those of a vector; sums are exact.
 
 use crate::lanes::Lanes;
 use crate::ops::quantise::column_at;
@@ -7,8 +7,8 @@ use crate::portable::Portable;
 /// Rows of a tile.
 pub(crate) const TILE: usize = 16;
 
-/// Sums of products of packed weights with the integers of vectors. All are exact: 128 products of
-/// 255 and 127 stay below 2^23, so that an f32 holds them too.
+/// Sums of products of packed weights with the integers of vectors, 128 · upper + lower. All are
+/// exact: 128 products of 255 and 16256 stay below 2^30. As f32 they are rounded once.
 pub(crate) trait Dots: Copy {
     type L: Lanes;
     /// The sums of eight groups.
@@ -59,10 +59,12 @@ impl Dots for PortableDots {
         count: usize,
     ) -> [i32; 8] {
         let mut sums = [0; 8];
-        let groups = weights.chunks_exact(GROUP * BITS / 8).zip(ints.chunks_exact(GROUP));
+        let groups = weights.chunks_exact(GROUP * BITS / 8).zip(ints.chunks_exact(2 * GROUP));
         for (sum, (weights, ints)) in sums.iter_mut().zip(groups).take(count) {
-            for (place, x) in ints.iter().enumerate() {
-                *sum += i32::from(unpacked::<BITS, GROUP>(weights, place)) * i32::from(*x);
+            let (upper, lower) = ints.split_at(GROUP);
+            for (place, (upper, lower)) in upper.iter().zip(lower).enumerate() {
+                let x = 128 * i32::from(*upper) + i32::from(*lower);
+                *sum += i32::from(unpacked::<BITS, GROUP>(weights, place)) * x;
             }
         }
         sums
@@ -98,11 +100,12 @@ impl Dots for PortableDots {
     ) -> [Portable; V] {
         ints.map(|ints| {
             let mut sums = [0_i32; TILE];
-            for (step, ints) in weights.chunks_exact(4 * TILE).zip(ints.chunks_exact(4)) {
-                for (sum, weights) in sums.iter_mut().zip(step.chunks_exact(4)) {
-                    for (w, x) in weights.iter().zip(ints) {
-                        *sum += i32::from(*w) * i32::from(*x);
-                    }
+            let (upper, lower) = ints.split_at(GROUP);
+            for (place, (upper, lower)) in upper.iter().zip(lower).enumerate() {
+                let x = 128 * i32::from(*upper) + i32::from(*lower);
+                let step = &weights[place / 4 * 4 * TILE..];
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    *sum += i32::from(step[row * 4 + place % 4]) * x;
                 }
             }
             Portable(sums.map(|sum| sum as f32))

@@ -48,8 +48,8 @@ pub const LADDER: Tolerance =
 /// Products with vectors of integers against f64, with results near 1.
 pub const INTEGERS: Tolerance = Tolerance {
     name: "integers",
-    bound: 3e-2,
-    cause: "an element is off by up to half a step, which is 1/254 of the greatest of its group",
+    bound: 4e-4,
+    cause: "an element is off by up to half a step, which is 1/32512 of the greatest of its group",
 };
 
 /// Divergence (KL, in nats, mean) of the built-in model with keys and values as halves from itself

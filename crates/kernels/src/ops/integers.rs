@@ -121,12 +121,12 @@ fn row_dot<D: Dots, const BITS: usize, const GROUP: usize>(
     let eight = GROUP * BITS;
     let mut sum = D::L::splat(0.0);
     let mut weights = row.weights.chunks_exact(2 * eight);
-    let mut ints = x.ints.chunks_exact(GROUPS * GROUP);
+    let mut ints = x.ints.chunks_exact(GROUPS * 2 * GROUP);
     let mut first = 0;
     for (w, x_ints) in (&mut weights).zip(&mut ints) {
         let dots = D::join(
-            D::eight::<BITS, GROUP>(&w[..eight], &x_ints[..8 * GROUP], 8),
-            D::eight::<BITS, GROUP>(&w[eight..], &x_ints[8 * GROUP..], 8),
+            D::eight::<BITS, GROUP>(&w[..eight], &x_ints[..16 * GROUP], 8),
+            D::eight::<BITS, GROUP>(&w[eight..], &x_ints[16 * GROUP..], 8),
         );
         sum = add_sixteen(row, x, first, GROUPS, dots, sum);
         first += GROUPS;
@@ -135,9 +135,9 @@ fn row_dot<D: Dots, const BITS: usize, const GROUP: usize>(
     if !rest.is_empty() {
         let mut halves = [D::none(); 2];
         let mut count = 0;
-        for (half, ints) in halves.iter_mut().zip(x.ints[first * GROUP..].chunks(8 * GROUP)) {
+        for (half, ints) in halves.iter_mut().zip(x.ints[first * 2 * GROUP..].chunks(16 * GROUP)) {
             let (weights, after) = rest.split_at(eight.min(rest.len()));
-            let groups = ints.len() / GROUP;
+            let groups = ints.len() / (2 * GROUP);
             *half = match groups {
                 8 => D::eight::<BITS, GROUP>(weights, ints, 8),
                 fewer => D::eight::<BITS, GROUP>(weights, ints, fewer),
@@ -276,9 +276,9 @@ fn tile<D: Dots, const BITS: usize, const GROUP: usize, const V: usize>(
     let weights = scratch.weights.chunks_exact(TILE * GROUP);
     let scales = scratch.scales.chunks_exact(TILE).zip(scratch.biases.chunks_exact(TILE));
     for (g, (weights, (scale, bias))) in weights.zip(scales).enumerate().take(groups) {
-        let mut ints = [&vectors[0].ints[g * GROUP..][..GROUP]; V];
+        let mut ints = [&vectors[0].ints[g * 2 * GROUP..][..2 * GROUP]; V];
         for v in 1..V {
-            ints[v] = &vectors[v].ints[g * GROUP..][..GROUP];
+            ints[v] = &vectors[v].ints[g * 2 * GROUP..][..2 * GROUP];
         }
         let dots = D::tile::<BITS, GROUP, V>(weights, ints);
         let (scale, bias) = (D::L::read(scale), D::L::read(bias));

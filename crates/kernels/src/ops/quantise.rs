@@ -1,22 +1,25 @@
-//! From a vector of f32 to integers of eight bits, one step a group.
+//! From a vector of f32 to integers of fifteen bits in two bytes, one step a group.
 
 use crate::activations::{Row, planes, unit};
 
 /// Added and taken away again, it rounds to the nearest integer, ties to even: beyond 2^23 an f32
 /// has no fraction.
 const ROUND: f32 = 12_582_912.0;
+/// The greatest integer: its upper byte is 127 and its lower byte 0.
+const LARGEST: f32 = 16_256.0;
 /// A group whose greatest magnitude is below this is all zeros: what it would add is below every
-/// f32 that a model holds, and 127 / magnitude would be infinite for the smallest of them.
+/// f32 that a model holds, and 16256 / magnitude would be infinite for the smallest of them.
 const TINY: f32 = 1e-30;
 
-/// For every group of g elements: step = max |x| / 127, integer_i = round(x_i · (127 / max |x|)),
-/// sum = step · Σ integers. One element that is not finite makes the step and the sum NaN.
+/// For every group of g elements: step = max |x| / 16256, integer_i = round(x_i · (16256 / max |x|)),
+/// sum = step · Σ integers. An integer is 128 · upper + lower, lower from -64 to 63: the upper bytes
+/// of a group lie before the lower ones. One element that is not finite makes the step and the sum NaN.
 #[inline(always)]
 pub(crate) fn quantise(row: &mut Row<'_, '_>) {
     let group = row.order.group;
     let used = row.x.len() / group;
     for (n, x) in row.x.chunks_exact(group).enumerate() {
-        let ints = &mut row.ints[n * group..][..group];
+        let ints = &mut row.ints[2 * n * group..][..2 * group];
         let (step, sum) = match (group, row.order.planes) {
             (32, 1) => one::<32, 1>(x, ints),
             (32, 2) => one::<32, 2>(x, ints),
@@ -52,24 +55,33 @@ fn one<const GROUP: usize, const PLANES: usize>(x: &[f32], ints: &mut [i8]) -> (
         ints.fill(0);
         return (0.0, 0.0);
     }
-    let inverse = 127.0 / largest;
-    let mut rounded = [0_i8; GROUP];
+    let inverse = LARGEST / largest;
+    let (mut upper, mut lower) = ([0_i8; GROUP], [0_i8; GROUP]);
     let mut total = 0_i32;
     for i in 0..GROUP {
         let integer = (x[i] * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
         total += integer;
-        rounded[i] = integer as i8;
+        let high = (integer + 64) >> 7;
+        (upper[i], lower[i]) = (high as i8, (integer - (high << 7)) as i8);
     }
+    let (upper_places, lower_places) = ints.split_at_mut(GROUP);
+    lay::<GROUP, PLANES>(&upper, upper_places);
+    lay::<GROUP, PLANES>(&lower, lower_places);
+    let step = largest / LARGEST;
+    (step, step * total as f32)
+}
+
+/// Puts the bytes of a group in the order in which weights are unpacked.
+#[inline(always)]
+fn lay<const GROUP: usize, const PLANES: usize>(bytes: &[i8; GROUP], places: &mut [i8]) {
     let (unit, run) = (unit(GROUP), unit(GROUP) / PLANES);
-    for (from, to) in rounded.chunks_exact(unit).zip(ints.chunks_exact_mut(unit)) {
+    for (from, to) in bytes.chunks_exact(unit).zip(places.chunks_exact_mut(unit)) {
         for (plane, to) in to.chunks_exact_mut(run).enumerate() {
             for (i, to) in to.iter_mut().enumerate() {
                 *to = from[i * PLANES + plane];
             }
         }
     }
-    let step = largest / 127.0;
-    (step, step * total as f32)
 }
 
 /// Column of a group whose integer lies at `place` of it.

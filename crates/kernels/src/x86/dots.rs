@@ -77,6 +77,21 @@ fn add_halves(low: __m256i, high: __m256i) -> __m256i {
     ))
 }
 
+/// The integer of each lane, from the sums with upper and with lower bytes.
+#[inline(always)]
+fn both(upper: __m256i, lower: __m256i) -> __m256i {
+    x86!(_mm256_add_epi32(_mm256_slli_epi32(upper, 7), lower))
+}
+
+/// The same from sums in pairs of sixteen bits.
+#[inline(always)]
+fn both_of_pairs(upper: __m256i, lower: __m256i) -> __m256i {
+    x86!({
+        let upper = _mm256_madd_epi16(upper, _mm256_set1_epi16(128));
+        _mm256_add_epi32(upper, _mm256_madd_epi16(lower, _mm256_set1_epi16(1)))
+    })
+}
+
 /// Sums of eight groups by multiplications that add pairs in sixteen bits.
 #[inline(always)]
 fn eight_by_pairs<const BITS: usize, const GROUP: usize>(
@@ -86,50 +101,36 @@ fn eight_by_pairs<const BITS: usize, const GROUP: usize>(
 ) -> __m256i {
     let bytes = GROUP * BITS / 8;
     let weights = &weights[..count * bytes];
-    let x = &x[..count * GROUP];
+    let x = &x[..2 * count * GROUP];
     prefetch(weights);
-    let ones = x86!(_mm256_set1_epi16(1));
-    let short_max = pair_max(BITS) * (GROUP / 32) as i32;
-    if BITS < 8 && short_max <= I16_MAX {
-        let mut g = [x86!(_mm256_setzero_si256()); 8];
-        for (n, g) in g.iter_mut().enumerate().take(count) {
-            *g =
-                short_sums::<BITS, GROUP>(&weights[n * bytes..][..bytes], &x[n * GROUP..][..GROUP]);
-        }
-        if 4 * short_max <= I16_MAX {
-            return x86!({
-                let a =
-                    _mm256_hadd_epi16(_mm256_hadd_epi16(g[0], g[1]), _mm256_hadd_epi16(g[2], g[3]));
-                let b =
-                    _mm256_hadd_epi16(_mm256_hadd_epi16(g[4], g[5]), _mm256_hadd_epi16(g[6], g[7]));
-                add_halves(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones))
-            });
-        }
-        for g in &mut g {
-            *g = x86!(_mm256_madd_epi16(*g, ones));
-        }
-        return add_lanes(g);
-    }
-    let mut g = [x86!(_mm256_setzero_si256()); 8];
+    let zero = x86!(_mm256_setzero_si256());
+    // Whether sixteen bits hold the sums of a whole group.
+    let short = BITS < 8 && pair_max(BITS) * (GROUP / 32) as i32 <= I16_MAX;
+    let mut g = [zero; 8];
     for (n, g) in g.iter_mut().enumerate().take(count) {
-        let (weights, x) = (&weights[n * bytes..][..bytes], &x[n * GROUP..][..GROUP]);
+        let weights = &weights[n * bytes..][..bytes];
+        let (upper, lower) = x[2 * n * GROUP..][..2 * GROUP].split_at(GROUP);
+        let (mut upper_sum, mut lower_sum) = (zero, zero);
         for run in 0..GROUP / 32 {
             let w = thirty_two::<BITS, GROUP>(weights, run);
-            *g = add_by_pairs::<BITS>(*g, w, ints(x, 32 * run));
+            let (upper, lower) = (ints(upper, 32 * run), ints(lower, 32 * run));
+            if short {
+                upper_sum = add_pairs(upper_sum, w, upper);
+                lower_sum = add_pairs(lower_sum, w, lower);
+            } else {
+                upper_sum = add_by_pairs::<BITS>(upper_sum, w, upper);
+                lower_sum = add_by_pairs::<BITS>(lower_sum, w, lower);
+            }
         }
+        *g = if short { both_of_pairs(upper_sum, lower_sum) } else { both(upper_sum, lower_sum) };
     }
     add_lanes(g)
 }
 
-/// Where sixteen bits hold the sums of a whole group.
+/// sum + two products, in sixteen bits.
 #[inline(always)]
-fn short_sums<const BITS: usize, const GROUP: usize>(weights: &[u8], x: &[i8]) -> __m256i {
-    let mut sum = x86!(_mm256_setzero_si256());
-    for run in 0..GROUP / 32 {
-        let w = thirty_two::<BITS, GROUP>(weights, run);
-        sum = x86!(_mm256_add_epi16(sum, _mm256_maddubs_epi16(w, ints(x, 32 * run))));
-    }
-    sum
+fn add_pairs(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
+    x86!(_mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x)))
 }
 
 /// sum + four products a lane; sixteen bits hold two products of seven bits, not of eight.
@@ -176,15 +177,20 @@ fn eight_by_fours<F: Fours, const BITS: usize, const GROUP: usize>(
 ) -> __m256i {
     let bytes = GROUP * BITS / 8;
     let weights = &weights[..count * bytes];
-    let x = &x[..count * GROUP];
+    let x = &x[..2 * count * GROUP];
     prefetch(weights);
-    let mut g = [x86!(_mm256_setzero_si256()); 8];
+    let zero = x86!(_mm256_setzero_si256());
+    let mut g = [zero; 8];
     for (n, g) in g.iter_mut().enumerate().take(count) {
-        let (weights, x) = (&weights[n * bytes..][..bytes], &x[n * GROUP..][..GROUP]);
+        let weights = &weights[n * bytes..][..bytes];
+        let (upper, lower) = x[2 * n * GROUP..][..2 * GROUP].split_at(GROUP);
+        let (mut upper_sum, mut lower_sum) = (zero, zero);
         for run in 0..GROUP / 32 {
             let w = thirty_two::<BITS, GROUP>(weights, run);
-            *g = F::add(*g, w, ints(x, 32 * run));
+            upper_sum = F::add(upper_sum, w, ints(upper, 32 * run));
+            lower_sum = F::add(lower_sum, w, ints(lower, 32 * run));
         }
+        *g = both(upper_sum, lower_sum);
     }
     add_lanes(g)
 }
@@ -254,6 +260,9 @@ const fn short_steps(bits: usize, group: usize) -> usize {
     steps
 }
 
+/// Vectors whose sums of sixteen rows, of upper and of lower bytes, registers hold.
+const TWO: usize = 2;
+
 /// Sixteen rows as two registers, for each vector.
 #[inline(always)]
 fn tile_by_pairs<const BITS: usize, const GROUP: usize, const V: usize>(
@@ -262,43 +271,38 @@ fn tile_by_pairs<const BITS: usize, const GROUP: usize, const V: usize>(
 ) -> [[__m256i; 2]; V] {
     let weights = &weights[..TILE * GROUP];
     let zero = x86!(_mm256_setzero_si256());
-    let mut sums = [[zero; 2]; V];
-    if BITS == 8 {
-        for step in 0..GROUP / 4 {
-            let w = [load(weights, 64 * step), load(weights, 64 * step + 32)];
-            for v in 0..V {
-                let x = x86!(_mm256_set1_epi32(four(x[v], step)));
-                sums[v] = [
-                    add_by_pairs::<8>(sums[v][0], w[0], x),
-                    add_by_pairs::<8>(sums[v][1], w[1], x),
-                ];
-            }
-        }
-        return sums;
-    }
+    let mut out = [[zero; 2]; V];
     let steps = const { short_steps(BITS, GROUP) };
-    for first in (0..GROUP / 4).step_by(steps) {
-        let mut short = [[zero; 2]; V];
-        for step in first..first + steps {
-            let w = [load(weights, 64 * step), load(weights, 64 * step + 32)];
-            for v in 0..V {
-                let x = x86!(_mm256_set1_epi32(four(x[v], step)));
+    for (out, x) in out.chunks_exact_mut(TWO).zip(x.chunks_exact(TWO)) {
+        for first in (0..GROUP / 4).step_by(steps) {
+            // Of each vector the upper bytes with both halves of the rows, then the lower ones.
+            let mut sums = [[[zero; 2]; 2]; TWO];
+            for step in first..first + steps {
+                let w = [load(weights, 64 * step), load(weights, 64 * step + 32)];
+                for v in 0..TWO {
+                    for byte in 0..2 {
+                        let x = x86!(_mm256_set1_epi32(four(&x[v][byte * GROUP..], step)));
+                        for h in 0..2 {
+                            let sum = sums[v][byte][h];
+                            sums[v][byte][h] = match BITS {
+                                8 => add_by_pairs::<8>(sum, w[h], x),
+                                _ => add_pairs(sum, w[h], x),
+                            };
+                        }
+                    }
+                }
+            }
+            for v in 0..TWO {
                 for h in 0..2 {
-                    short[v][h] =
-                        x86!(_mm256_add_epi16(short[v][h], _mm256_maddubs_epi16(w[h], x)));
+                    let [upper, lower] = [sums[v][0][h], sums[v][1][h]];
+                    let sum =
+                        if BITS == 8 { both(upper, lower) } else { both_of_pairs(upper, lower) };
+                    out[v][h] = x86!(_mm256_add_epi32(out[v][h], sum));
                 }
             }
         }
-        for v in 0..V {
-            for h in 0..2 {
-                sums[v][h] = x86!({
-                    let wide = _mm256_madd_epi16(short[v][h], _mm256_set1_epi16(1));
-                    _mm256_add_epi32(sums[v][h], wide)
-                });
-            }
-        }
     }
-    sums
+    out
 }
 
 #[inline(always)]
@@ -307,15 +311,26 @@ fn tile_by_fours<F: Fours, const GROUP: usize, const V: usize>(
     x: [&[i8]; V],
 ) -> [[__m256i; 2]; V] {
     let weights = &weights[..TILE * GROUP];
-    let mut sums = [[x86!(_mm256_setzero_si256()); 2]; V];
-    for step in 0..GROUP / 4 {
-        let w = [load(weights, 64 * step), load(weights, 64 * step + 32)];
-        for v in 0..V {
-            let x = x86!(_mm256_set1_epi32(four(x[v], step)));
-            sums[v] = [F::add(sums[v][0], w[0], x), F::add(sums[v][1], w[1], x)];
+    let zero = x86!(_mm256_setzero_si256());
+    let mut out = [[zero; 2]; V];
+    for (out, x) in out.chunks_exact_mut(TWO).zip(x.chunks_exact(TWO)) {
+        let mut sums = [[[zero; 2]; 2]; TWO];
+        for step in 0..GROUP / 4 {
+            let w = [load(weights, 64 * step), load(weights, 64 * step + 32)];
+            for v in 0..TWO {
+                for byte in 0..2 {
+                    let x = x86!(_mm256_set1_epi32(four(&x[v][byte * GROUP..], step)));
+                    for h in 0..2 {
+                        sums[v][byte][h] = F::add(sums[v][byte][h], w[h], x);
+                    }
+                }
+            }
+        }
+        for v in 0..TWO {
+            out[v] = [both(sums[v][0][0], sums[v][1][0]), both(sums[v][0][1], sums[v][1][1])];
         }
     }
-    sums
+    out
 }
 
 #[inline(always)]
@@ -425,21 +440,21 @@ impl Dots for Avx512VnniDots {
         x: [&[i8]; V],
     ) -> [Avx512; V] {
         let weights = &weights[..TILE * GROUP];
-        // Two sums each, so that an addition need not wait for the one before.
         let mut sums = [[x86!(_mm512_setzero_si512()); V]; 2];
-        for step in (0..GROUP / 4).step_by(2) {
-            for odd in 0..2 {
-                let w = &weights[64 * (step + odd)..][..64];
-                let w = x86!(_mm512_loadu_si512(w.as_ptr().cast()));
+        for step in 0..GROUP / 4 {
+            let w = &weights[64 * step..][..64];
+            let w = x86!(_mm512_loadu_si512(w.as_ptr().cast()));
+            for (byte, sums) in sums.iter_mut().enumerate() {
                 for v in 0..V {
-                    let x = x86!(_mm512_set1_epi32(four(x[v], step + odd)));
-                    sums[odd][v] = x86!(_mm512_dpbusd_epi32(sums[odd][v], w, x));
+                    let x = x86!(_mm512_set1_epi32(four(&x[v][byte * GROUP..], step)));
+                    sums[v] = x86!(_mm512_dpbusd_epi32(sums[v], w, x));
                 }
             }
         }
         let mut out = [Avx512(x86!(_mm512_setzero_ps())); V];
         for v in 0..V {
-            let both = x86!(_mm512_add_epi32(sums[0][v], sums[1][v]));
+            let upper = x86!(_mm512_slli_epi32(sums[0][v], 7));
+            let both = x86!(_mm512_add_epi32(upper, sums[1][v]));
             out[v] = x86!(Avx512(_mm512_cvtepi32_ps(both)));
         }
         out

@@ -101,7 +101,7 @@ pub(crate) fn quantised(x: &[f32]) -> (Vec<i32>, f32, f32) {
     if largest < 1e-30 {
         return (vec![0; x.len()], 0.0, 0.0);
     }
-    let (step, inverse) = (largest / 127.0, 127.0 / largest);
+    let (step, inverse) = (largest / 16256.0, 16256.0 / largest);
     let integers: Vec<i32> = x.iter().map(|x| (x * inverse).round_ties_even() as i32).collect();
     let sum = step * integers.iter().sum::<i32>() as f32;
     (integers, step, sum)

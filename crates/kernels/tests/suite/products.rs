@@ -122,7 +122,7 @@ fn scratch_is_decoded_rows_a_thread_and_what_integers_need() {
     // 4096 columns are 64 groups of 64, each with a step and a sum; 3 and 8 bits share an order.
     let quants = [affine(4, 64), affine(3, 64), affine(8, 64), Quant::Plain(Float::F32)];
     let threads = 8 * 4096 * 4 + 16 * 4096 + 2 * 4 * 16 * 128;
-    let vectors = 2 * 9 * 64 * (64 + 8);
+    let vectors = 2 * 9 * 64 * (2 * 64 + 8);
     let found = bytes(Precision::Fast, (9, 4096), &quants, 1);
     assert_eq!(found, threads + vectors, "tile and vectors in two orders");
 }
