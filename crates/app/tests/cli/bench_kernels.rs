@@ -43,7 +43,8 @@ fn every_form_is_measured_and_near_the_truth() {
     for row in found["kernels"].as_array().expect("a list") {
         let error = number(row, "max_abs_err");
         // The result of f32 sums is never that of f64 in all of a hundred rows and more.
-        assert!(error > 0.0 && error < 2e-5, "{row}");
+        let bound = if row["kernel"] == "int_dot" { 4e-4 } else { 2e-5 };
+        assert!(error > 0.0 && error < bound, "{row}");
         for name in ["gb_per_s", "fraction_of_ceiling", "seconds"] {
             assert!(number(row, name) > 0.0, "{name}: {row}");
         }

@@ -141,9 +141,10 @@ fn the_type_of_keys_and_values_is_planned_and_answers() {
         let flags = ["plan", "--json", "--memory", "256MiB", "--ctx", "1000"];
         bytes(&flash_moe(&[&flags[..], kv].concat()).succeeded().json(), "kv_bytes")
     };
-    let exact = plan(&[]);
+    let exact = plan(&["--precision", "exact"]);
     assert_eq!(plan(&["--kv", "f32"]), exact, "f32 is usual in the exact precision");
     assert_eq!(2 * plan(&["--kv", "f16"]), exact, "half of it");
+    assert_eq!(plan(&[]), plan(&["--kv", "f16"]), "f16 is usual in the fast precision");
     // 64 elements are 64 bytes and 2 scales.
     assert_eq!(plan(&["--kv", "q8"]) * 64 * 4, exact * 68, "a little more than a quarter");
     let answer = |kv: &str, threads: &str| {
