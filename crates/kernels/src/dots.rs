@@ -35,12 +35,13 @@ pub(crate) trait Dots: Copy {
 }
 
 /// In plain Rust: the reference.
+#[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "NEON is the baseline there"))]
 #[derive(Clone, Copy)]
 pub(crate) struct PortableDots;
 
 /// The integer that lies at `place` of a group once it is unpacked.
 #[inline(always)]
-fn unpacked<const BITS: usize, const GROUP: usize>(weights: &[u8], place: usize) -> u8 {
+pub(crate) fn unpacked<const BITS: usize, const GROUP: usize>(weights: &[u8], place: usize) -> u8 {
     let bit = column_at(BITS, GROUP, place) * BITS;
     let (low, high) = (weights[bit / 8], weights.get(bit / 8 + 1).copied().unwrap_or(0));
     let mask = ((1_u32 << BITS) - 1) as u8;
@@ -77,11 +78,7 @@ impl Dots for PortableDots {
 
     #[inline(never)]
     fn join(low: [i32; 8], high: [i32; 8]) -> Portable {
-        let mut lanes = [0.0; 16];
-        for (lane, sum) in lanes.iter_mut().zip(low.into_iter().chain(high)) {
-            *lane = sum as f32;
-        }
-        Portable(lanes)
+        Portable::of_integers(low, high)
     }
 
     #[inline(never)]

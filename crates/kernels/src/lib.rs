@@ -9,6 +9,8 @@
 //! Lengths that do not fit together are mistakes of the calling code and panic with both lengths.
 
 mod activations;
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod attention;
 mod cpu;
 mod dots;

@@ -1,11 +1,15 @@
 //! The reference table: the operations in plain Rust, which every other table repeats bit for bit.
 
-use crate::dots::PortableDots;
 use crate::float::{bf16_to_f32, f16_to_f32, fp8_to_f32};
 use crate::lanes::{LANES, Lanes, Num};
 use crate::table::{Isa, table};
 
-table!(Scalar, Portable, PortableDots, []);
+#[cfg(not(target_arch = "aarch64"))]
+type BaselineDots = crate::dots::PortableDots;
+#[cfg(target_arch = "aarch64")]
+type BaselineDots = crate::arm::dots::NeonDots;
+
+table!(Scalar, Portable, BaselineDots, []);
 
 impl Num for f32 {
     const WIDTH: usize = 1;
@@ -65,6 +69,15 @@ impl Num for f32 {
 pub(crate) struct Portable(pub(crate) [f32; LANES]);
 
 impl Portable {
+    #[inline(always)]
+    pub(crate) fn of_integers(low: [i32; 8], high: [i32; 8]) -> Portable {
+        let mut lanes = [0.0; LANES];
+        for (lane, sum) in lanes.iter_mut().zip(low.into_iter().chain(high)) {
+            *lane = sum as f32;
+        }
+        Portable(lanes)
+    }
+
     #[inline(always)]
     fn each(mut self, other: Portable, operation: impl Fn(f32, f32) -> f32) -> Portable {
         for l in 0..LANES {

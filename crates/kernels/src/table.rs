@@ -17,6 +17,8 @@ pub enum Isa {
     Avx512,
     /// AVX-512 with VNNI.
     Avx512Vnni,
+    /// NEON with dot products of bytes.
+    Dotprod,
 }
 
 impl fmt::Display for Isa {
@@ -29,6 +31,7 @@ impl fmt::Display for Isa {
             Isa::AvxVnni => "avxvnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512vnni",
+            Isa::Dotprod => "neon-dotprod",
         })
     }
 }
@@ -100,6 +103,8 @@ impl Kernels {
         let mut tables = vec![&crate::portable::TABLE];
         #[cfg(target_arch = "x86_64")]
         tables.extend(crate::x86::available());
+        #[cfg(target_arch = "aarch64")]
+        tables.extend(crate::arm::available());
         tables
     }
 
