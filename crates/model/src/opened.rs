@@ -126,7 +126,7 @@ impl Opened {
                 * settings.sequences as u64,
             fixed_bytes: settings.process_bytes + self.table_bytes() + self.policy_bytes(settings),
             scratch: CHUNKS.into_iter().map(scratch).collect(),
-            io_bytes: settings.readers as u64 * READER_BYTES,
+            io_bytes: settings.readers as u64 * (READER_BYTES + settings.io.passing_bytes()),
             slot_bytes: store::slot_bytes(&banks, align) as u64,
             records_per_step: self.config.experts_per_token,
             banks: banks.len(),

@@ -8,10 +8,8 @@ use std::ptr::NonNull;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+use super::mode::PIECE_BYTES;
 use crate::ShortRead;
-
-/// What is copied before its pages are given back.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// The largest page that a system maps at one touch.
 #[cfg(target_os = "linux")]

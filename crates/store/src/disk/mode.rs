@@ -15,6 +15,9 @@ pub enum IoMode {
     Mmap,
 }
 
+/// What is copied from a mapping before its pages are given back.
+pub(super) const PIECE_BYTES: usize = 1 << 20;
+
 impl IoMode {
     pub const ALL: [IoMode; 4] = [IoMode::Uring, IoMode::Direct, IoMode::Buffered, IoMode::Mmap];
 
@@ -24,6 +27,15 @@ impl IoMode {
             IoMode::Direct => "direct",
             IoMode::Buffered => "buffered",
             IoMode::Mmap => "mmap",
+        }
+    }
+
+    /// Bytes of a file that one reader has in memory beside the slot: a mapping is copied piece by
+    /// piece, and the pages of a piece are given back after it.
+    pub const fn passing_bytes(self) -> u64 {
+        match self {
+            IoMode::Uring | IoMode::Direct | IoMode::Buffered => 0,
+            IoMode::Mmap => PIECE_BYTES as u64,
         }
     }
 
