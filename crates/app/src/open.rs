@@ -224,10 +224,12 @@ impl Planned {
 
     /// How weights are multiplied.
     pub(crate) fn precision(&self) -> &'static str {
-        match self.settings.precision {
-            Precision::Exact => "exact",
-            Precision::Fast => "fast",
-        }
+        self.settings.precision.name()
+    }
+
+    /// Whether all of it is float32.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.settings.precision == Precision::Exact
     }
 
     /// The instructions that multiply.

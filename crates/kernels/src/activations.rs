@@ -1,6 +1,10 @@
 //! Vectors as integers of fifteen bits, each in two bytes, in the order in which packed weights are unpacked.
 
 use crate::Quant;
+use crate::scratch::grow;
+
+/// Why there is a place for every row.
+const GROWN: &str = "the buffers were grown for all of them";
 
 /// Groups that one step of a product takes; a vector is filled up to whole steps.
 pub(crate) const GROUPS: usize = 16;
@@ -27,7 +31,7 @@ impl Order {
 
     /// Groups of a vector, filled up to whole steps.
     pub(crate) fn padded_groups(self, cols: usize) -> usize {
-        (cols / self.group).next_multiple_of(GROUPS)
+        cols.div_ceil(self.group).next_multiple_of(GROUPS)
     }
 }
 
@@ -140,8 +144,7 @@ impl Activations {
                 orders.push(order);
             }
         }
-        let groups = |order: &Order| (cols.div_ceil(order.group)).next_multiple_of(GROUPS);
-        let bytes = |order: &Order| 2 * cols + groups(order) * 2 * size_of::<f32>();
+        let bytes = |order: &Order| 2 * cols + order.padded_groups(cols) * 2 * size_of::<f32>();
         rows * orders.iter().map(bytes).sum::<usize>()
     }
 
@@ -161,9 +164,9 @@ impl Activations {
                 rows.push(Row {
                     x,
                     order,
-                    ints: take(&mut ints, 2 * cols),
-                    steps: take(&mut steps, groups),
-                    sums: take(&mut sums, groups),
+                    ints: ints.split_off_mut(..2 * cols).expect(GROWN),
+                    steps: steps.split_off_mut(..groups).expect(GROWN),
+                    sums: sums.split_off_mut(..groups).expect(GROWN),
                 });
             }
         }
@@ -186,19 +189,5 @@ impl Activations {
             }
         };
         wanted.iter().map(view).collect()
-    }
-}
-
-fn take<'a, T>(from: &mut &'a mut [T], count: usize) -> &'a mut [T] {
-    let (taken, rest) = std::mem::take(from).split_at_mut(count);
-    *from = rest;
-    taken
-}
-
-/// Exactly, because memory is planned.
-pub(crate) fn grow<T: Clone + Default>(vector: &mut Vec<T>, len: usize) {
-    if vector.len() < len {
-        vector.reserve_exact(len - vector.len());
-        vector.resize(len, T::default());
     }
 }

@@ -1,9 +1,11 @@
 //! Attention on several threads: which rows and which keys are one piece of work, and how the pieces become a result.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use crate::lanes::LANES;
 use crate::ops::attend::{BLOCK, PIECE, Room, Span, attend, finish, record_floats};
+use crate::pool::lock;
+use crate::scratch::grow;
 use crate::{Cpu, KvType};
 
 /// Keys whose result is computed by itself before it is merged with that of those before them.
@@ -203,7 +205,7 @@ impl Call<'_> {
         }
         // Later rows see more keys: the longest work first.
         tiles.reverse();
-        self.cpu.each_on(&mut tiles, |thread, tile| {
+        self.cpu.each_on(&mut tiles, |thread, _, tile| {
             let rows = tile.out.len();
             let mut own = lock(&self.cpu.attention.own[thread]);
             let (mut work, records) = self.work(&mut own, tile.head, tile.first, rows);
@@ -243,7 +245,7 @@ impl Call<'_> {
                 .enumerate()
                 .map(|(n, records)| Task { head: n % heads, span: begin + n / heads, records })
                 .collect();
-            self.cpu.each_on(&mut tasks, |thread, task| {
+            self.cpu.each_on(&mut tasks, |thread, _, task| {
                 let mut own = lock(&self.cpu.attention.own[thread]);
                 let (mut work, _) = self.work(&mut own, task.head, first, rows);
                 work.run(task.span, task.records);
@@ -342,16 +344,7 @@ impl Work<'_> {
 
 /// `floats` elements of a buffer from the beginning of a line of the cache on.
 fn aligned(buffer: &mut Vec<f32>, floats: usize) -> &mut [f32] {
-    let needed = floats + LINE;
-    if buffer.len() < needed {
-        // Exactly, because memory is planned.
-        buffer.reserve_exact(needed - buffer.len());
-        buffer.resize(needed, 0.0);
-    }
+    grow(buffer, floats + LINE);
     let skip = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
     &mut buffer[skip..skip + floats]
-}
-
-fn lock(buffer: &Mutex<Vec<f32>>) -> MutexGuard<'_, Vec<f32>> {
-    buffer.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,18 +1,19 @@
 //! Matrices times vectors on several threads, with the same bits for any number of them.
 
-use std::sync::{Mutex, TryLockError};
+use std::sync::Mutex;
 
-use crate::activations::{Activations, Order, Quantised, Row, Wanted};
+use crate::activations::{Activations, Order, Quantised, Wanted};
 use crate::attention::Buffers;
 use crate::dots::TILE;
-use crate::ops::integers::{TOGETHER, TileScratch};
+use crate::ops::integers::{TileScratch, tiled};
 use crate::ops::matmul::{TILE_ROWS, matmul, padded_cols};
 use crate::pool::Pool;
 use crate::rows::{Columns, Items};
+use crate::scratch;
 use crate::{KernelError, Kernels, Matrix, Quant};
 
 /// Multiplications of one part of the work: several microseconds.
-const PART: usize = 1 << 16;
+pub(crate) const PART: usize = 1 << 16;
 /// Multiplications below which waking other threads takes longer than the work.
 const ALONE: usize = 1 << 15;
 
@@ -49,12 +50,18 @@ pub enum Precision {
     Fast,
 }
 
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl Precision {
+    pub const fn name(self) -> &'static str {
+        match self {
             Precision::Exact => "exact",
             Precision::Fast => "fast",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -100,16 +107,6 @@ fn wanted<'x>(
     };
     let of_product = products.iter().map(find).collect();
     (wanted, of_product)
-}
-
-/// Of `n` vectors, how many meet unpacked tiles: from `many` on all but a rest that would leave
-/// half of a tile's sums unused.
-fn tiled(n: usize, many: usize) -> usize {
-    match n % TOGETHER {
-        _ if n < many => 0,
-        rest if rest <= TOGETHER / 2 => n - rest,
-        _ => n,
-    }
 }
 
 /// The multiplications of all products, whose lengths fit.
@@ -187,62 +184,41 @@ impl Cpu {
     /// [`Cpu::matmul_each`] in a precision of the caller's choice.
     pub fn matmul_in(&self, precision: Precision, products: &mut [Product<'_>]) {
         let total = check(products);
-        let mut own = match self.activations.try_lock() {
-            Ok(own) => Some(own),
-            Err(TryLockError::Poisoned(own)) => Some(own.into_inner()),
-            // Only calls from inside a task, or from several threads, can meet here.
-            Err(TryLockError::WouldBlock) => None,
-        };
-        let mut spare = Activations::default();
-        let activations = own.as_deref_mut().unwrap_or(&mut spare);
         let (wanted, of_product) = wanted(precision, products);
-        self.quantise(activations.rows(&wanted));
-        let views = activations.views(&wanted);
-        let mut parts = 0;
-        let mut jobs = Vec::with_capacity(products.len());
-        for (product, view) in products.iter_mut().zip(of_product) {
-            if product.x.is_empty() {
-                continue;
+        scratch::with(&self.activations, |activations| {
+            let mut rows = activations.rows(&wanted);
+            let elements: usize = rows.iter().map(|row| row.x.len()).sum();
+            let each = elements / rows.len().max(1);
+            self.each_of(each, &mut rows, |_, row| (self.kernels.quantise)(row));
+            let views = activations.views(&wanted);
+            let mut parts = 0;
+            let mut jobs = Vec::with_capacity(products.len());
+            for (product, view) in products.iter_mut().zip(of_product) {
+                if product.x.is_empty() {
+                    continue;
+                }
+                let x = view.map_or(X::Floats(product.x), |index| X::Ints(views[index]));
+                let step = (PART / product.x.len()).max(1).next_multiple_of(TILE);
+                let columns = Columns::new(product.out, product.matrix.rows(), step);
+                parts += product.matrix.rows().div_ceil(step);
+                jobs.push(Job { matrix: product.matrix, x, columns });
             }
-            let x = view.map_or(X::Floats(product.x), |index| X::Ints(views[index]));
-            let step = (PART / product.x.len()).max(1).next_multiple_of(TILE);
-            let columns = Columns::new(product.out, product.matrix.rows(), step);
-            parts += product.matrix.rows().div_ceil(step);
-            jobs.push(Job { matrix: product.matrix, x, columns });
-        }
-        let work = |index: usize| self.take_parts(index, &jobs);
-        if total < ALONE { work(0) } else { self.pool.run(parts, &work) }
+            let work = |index: usize| {
+                scratch::with(&self.scratch[index], |own| self.take_parts(own, &jobs));
+            };
+            if total < ALONE { work(0) } else { self.pool.run(parts, &work) }
+        });
     }
 
-    fn quantise(&self, mut rows: Vec<Row<'_, '_>>) {
-        let elements: usize = rows.iter().map(|row| row.x.len()).sum();
-        if elements < ALONE {
-            rows.iter_mut().for_each(self.kernels.quantise);
-        } else {
-            self.each(&mut rows, |_, row| (self.kernels.quantise)(row));
-        }
-    }
-
-    fn take_parts(&self, index: usize, jobs: &[Job<'_>]) {
-        let mut spare = Scratch::default();
-        let mut own = match self.scratch[index].try_lock() {
-            Ok(own) => Some(own),
-            Err(TryLockError::Poisoned(own)) => Some(own.into_inner()),
-            // Only calls from inside a task can meet here; theirs is freed at once.
-            Err(TryLockError::WouldBlock) => None,
-        };
-        let scratch = own.as_deref_mut().unwrap_or(&mut spare);
+    fn take_parts(&self, own: &mut Scratch, jobs: &[Job<'_>]) {
         for Job { matrix, x, columns } in jobs {
             while let Some(mut part) = columns.take() {
                 match x {
-                    X::Floats(x) => {
-                        matmul(self.kernels, matrix, x, &mut part, &mut scratch.rows);
-                    }
+                    X::Floats(x) => matmul(self.kernels, matrix, x, &mut part, &mut own.rows),
                     X::Ints(x) => {
-                        let (tiled, rest) = x.split(tiled(x.n, self.kernels.many));
+                        let (tiled, rest) = x.split(tiled(x.n));
                         if tiled.n > 0 {
-                            let tile = &mut scratch.tile;
-                            (self.kernels.many_vectors)(matrix, &tiled, &mut part, tile);
+                            (self.kernels.many_vectors)(matrix, &tiled, &mut part, &mut own.tile);
                         }
                         if rest.n > 0 {
                             (self.kernels.few_vectors)(matrix, &rest, &mut part);
@@ -253,13 +229,17 @@ impl Cpu {
         }
     }
 
-    /// [`Cpu::each`], with the index of the thread that has the item instead of the item's.
-    pub(crate) fn each_on<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+    /// [`Cpu::each`], where `work` is told first the index of the thread that has the item.
+    pub(crate) fn each_on<T: Send>(
+        &self,
+        items: &mut [T],
+        work: impl Fn(usize, usize, &mut T) + Sync,
+    ) {
         let count = items.len();
         let items = Items::new(items);
         self.pool.run(count, &|thread| {
-            while let Some((_, item)) = items.take() {
-                work(thread, item);
+            while let Some((index, item)) = items.take() {
+                work(thread, index, item);
             }
         });
     }
@@ -273,13 +253,7 @@ impl Cpu {
     /// # Panics
     /// When `work` does; items that no thread has begun by then may stay undone.
     pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
-        let count = items.len();
-        let items = Items::new(items);
-        self.pool.run(count, &|_| {
-            while let Some((index, item)) = items.take() {
-                work(index, item);
-            }
-        });
+        self.each_on(items, |_, index, item| work(index, item));
     }
 
     /// As [`Cpu::each`], where an item takes about so many multiplications: the calling thread does

@@ -13,8 +13,6 @@ pub(crate) trait Dots: Copy {
     type L: Lanes;
     /// The sums of eight groups.
     type Eight: Copy;
-    /// Vectors from which a tile of unpacked rows pays.
-    const MANY: usize;
     /// Σ over each of `count` groups, up to eight; the weights of a group are GROUP·BITS/8 bytes.
     fn eight<const BITS: usize, const GROUP: usize>(
         weights: &[u8],
@@ -51,7 +49,6 @@ pub(crate) fn unpacked<const BITS: usize, const GROUP: usize>(weights: &[u8], pl
 impl Dots for PortableDots {
     type L = Portable;
     type Eight = [i32; 8];
-    const MANY: usize = 8;
 
     #[inline(never)]
     fn eight<const BITS: usize, const GROUP: usize>(

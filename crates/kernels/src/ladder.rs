@@ -9,6 +9,7 @@ mod stream;
 
 pub use plain::delta_loop;
 
+use crate::cpu::PART;
 use crate::table::types::{Bytes, D, In, M, Out};
 use crate::{Cpu, DeltaStep, Float, Kernels, Matrix, Quant};
 
@@ -18,8 +19,6 @@ pub(crate) use stream::read as stream;
 
 /// Columns that share a scale and a bias in the matrices of the ladder.
 pub const GROUP: usize = 64;
-/// Multiplications of one part of the work, as in [`Cpu::matmul`].
-const PART: usize = 1 << 16;
 /// Bytes of one part of a read.
 const READ_BYTES: usize = 1 << 18;
 

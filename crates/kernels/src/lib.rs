@@ -27,6 +27,7 @@ mod pool;
 mod portable;
 mod quant;
 mod rows;
+mod scratch;
 mod table;
 pub mod tolerances;
 #[cfg(target_arch = "x86_64")]

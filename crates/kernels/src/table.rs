@@ -73,8 +73,6 @@ pub struct Kernels {
     pub(crate) quantise: fn(R<'_, '_, '_>),
     pub(crate) few_vectors: fn(M<'_>, X<'_>, P<'_, '_>),
     pub(crate) many_vectors: fn(M<'_>, X<'_>, P<'_, '_>, S<'_>),
-    /// Vectors from which `many_vectors` is the faster of the two.
-    pub(crate) many: usize,
     pub(crate) dot: fn(In<'_>, In<'_>) -> f32,
     pub(crate) rms_norm: fn(In<'_>, In<'_>, f32, Out<'_>),
     pub(crate) l2_norm: fn(Out<'_>, f32, f32),
@@ -172,7 +170,6 @@ macro_rules! table {
                     $features, integers::many_vectors::<$dots>,
                     (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
                 ),
-                many: <$dots as $crate::dots::Dots>::MANY,
         dot: operation!($features, sums::dot::<$lanes>, (a: In<'_>, b: In<'_>) -> f32),
                 rms_norm: operation!(
                     $features, sums::rms_norm::<$lanes>,

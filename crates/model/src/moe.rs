@@ -37,20 +37,14 @@ struct Wish {
     choice: usize,
 }
 
-/// Elements that one thread has gone through before another would be awake.
-const TOO_SMALL: usize = 1 << 13;
+/// Why the buffers of a pass can be divided.
+const ROOM: &str = "a batch is never larger than the buffers";
 
 /// The wishes for what is held.
 fn mine<'w>(wishes: &'w [Wish], hold: &Hold) -> &'w [Wish] {
     let begin = wishes.partition_point(|wish| wish.expert < hold.record());
     let mine = &wishes[begin..];
     &mine[..mine.partition_point(|wish| wish.expert == hold.record())]
-}
-
-fn split_off<'a>(from: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
-    let (taken, rest) = std::mem::take(from).split_at_mut(len);
-    *from = rest;
-    taken
 }
 
 impl Moe<'_> {
@@ -168,30 +162,26 @@ impl Moe<'_> {
         }
         let matrices: Vec<ExpertMatrices<'_>> =
             holds.iter().map(|hold| self.layer.record.matrices(hold)).collect();
-        let mut firsts = vec![0];
-        firsts.extend(wishes.iter().scan(0, |sum, wishes| {
-            *sum += wishes.len();
-            Some(*sum)
-        }));
-        let count = firsts[holds.len()];
-        let (mut gates, mut ups) = (&mut s.gate[..count * inner], &mut s.up[..count * inner]);
+        let count: usize = wishes.iter().map(|wishes| wishes.len()).sum();
+        let mut rows_of_all = &s.gathered[..];
+        let (mut gates, mut ups) = (&mut s.gate[..], &mut s.up[..]);
         let mut products = Vec::with_capacity(2 * holds.len());
-        for (e, matrices) in matrices.iter().enumerate() {
+        for (matrices, wishes) in matrices.iter().zip(&wishes) {
+            let own = rows_of_all.split_off(..wishes.len() * hidden).expect(ROOM);
             // A single row is the same for all, and quantised once.
-            let own = firsts[e] * hidden..firsts[e + 1] * hidden;
-            let x = if rows > 1 { &s.gathered[own] } else { normed };
-            let width = wishes[e].len() * inner;
-            let (gate, up) = (split_off(&mut gates, width), split_off(&mut ups, width));
+            let x = if rows > 1 { own } else { normed };
+            let [gate, up] = [&mut gates, &mut ups]
+                .map(|all| all.split_off_mut(..wishes.len() * inner).expect(ROOM));
             products.push(Product { matrix: matrices.gate, x, out: gate });
             products.push(Product { matrix: matrices.up, x, out: up });
         }
         self.cpu.matmul_each(&mut products);
         self.multiply_gated(inner, &mut s.gate[..count * inner], &s.up[..count * inner]);
-        let mut outs = &mut s.one[..count * hidden];
+        let (mut gates, mut outs) = (&s.gate[..], &mut s.one[..]);
         let mut products = Vec::with_capacity(holds.len());
-        for (e, matrices) in matrices.iter().enumerate() {
-            let x = &s.gate[firsts[e] * inner..firsts[e + 1] * inner];
-            let out = split_off(&mut outs, wishes[e].len() * hidden);
+        for (matrices, wishes) in matrices.iter().zip(&wishes) {
+            let x = gates.split_off(..wishes.len() * inner).expect(ROOM);
+            let out = outs.split_off_mut(..wishes.len() * hidden).expect(ROOM);
             products.push(Product { matrix: matrices.down, x, out });
         }
         self.cpu.matmul_each(&mut products);
@@ -203,12 +193,10 @@ impl Moe<'_> {
 
     fn multiply_gated(&self, inner: usize, gate: &mut [f32], up: &[f32]) {
         let k = self.cpu.kernels();
-        if gate.len() < TOO_SMALL {
-            return k.silu_mul(gate, up);
-        }
         let mut rows: Vec<(&mut [f32], &[f32])> =
             gate.chunks_exact_mut(inner).zip(up.chunks_exact(inner)).collect();
-        self.cpu.each(&mut rows, |_, (gate, up)| k.silu_mul(gate, up));
+        // Sixteen at a time, an exponential is worth a few multiplications.
+        self.cpu.each_of(4 * inner, &mut rows, |_, (gate, up)| k.silu_mul(gate, up));
     }
 
     /// In ascending order of the experts, whatever order they arrived in; the shared one last.

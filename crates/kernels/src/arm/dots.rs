@@ -193,7 +193,6 @@ macro_rules! dots {
         impl Dots for $name {
             type L = Portable;
             type Eight = [i32; 8];
-            const MANY: usize = 7;
 
             #[inline(always)]
             fn eight<const BITS: usize, const GROUP: usize>(

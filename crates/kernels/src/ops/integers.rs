@@ -2,11 +2,12 @@
 
 use std::marker::PhantomData;
 
-use crate::activations::{GROUPS, Quantised, Vector, grow};
+use crate::activations::{GROUPS, Quantised, Vector};
 use crate::dots::{Dots, TILE};
 use crate::float::{Bf16, F16, F32, Storage};
 use crate::lanes::{LANES, Lanes, Num};
 use crate::rows::Part;
+use crate::scratch::grow;
 use crate::{Float, Matrix, Quant};
 
 /// What is done with a matrix once bits and group are numbers of the code.
@@ -138,6 +139,7 @@ fn row_dot<D: Dots, const BITS: usize, const GROUP: usize>(
         for (half, ints) in halves.iter_mut().zip(x.ints[first * 2 * GROUP..].chunks(16 * GROUP)) {
             let (weights, after) = rest.split_at(eight.min(rest.len()));
             let groups = ints.len() / (2 * GROUP);
+            // So that the usual number is known when this is compiled.
             *half = match groups {
                 8 => D::eight::<BITS, GROUP>(weights, ints, 8),
                 fewer => D::eight::<BITS, GROUP>(weights, ints, fewer),
@@ -198,8 +200,20 @@ struct Many<'o, 'p, D> {
     dots: PhantomData<D>,
 }
 
+/// Vectors from which [`many_vectors`] is faster than [`few_vectors`]: unpacking pays.
+const MANY: usize = 7;
 /// Vectors that meet a tile together: their sums lie in registers.
-pub(crate) const TOGETHER: usize = 4;
+const TOGETHER: usize = 4;
+
+/// Of `n` vectors, how many are for [`many_vectors`]: none or all, but for a rest that would leave
+/// half of a tile's sums unused.
+pub(crate) fn tiled(n: usize) -> usize {
+    match n % TOGETHER {
+        _ if n < MANY => 0,
+        rest if rest <= TOGETHER / 2 => n - rest,
+        _ => n,
+    }
+}
 
 impl<D: Dots> Visit for Many<'_, '_, D> {
     #[inline(always)]

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use crate::lanes::{LANES, Lanes, padded};
 use crate::ops::weights::{Row, Visit, visit};
 use crate::rows::Part;
+use crate::scratch::grow;
 use crate::{Kernels, Matrix};
 
 /// Rows that are unpacked and multiplied together, so that one's work hides another's latency;
@@ -39,11 +40,7 @@ pub(crate) fn matmul(
         return (kernels.one_vector)(m, x, part);
     }
     let stride = padded_cols(cols);
-    if scratch.len() < TILE_ROWS * stride {
-        // Exactly, because memory is planned.
-        scratch.reserve_exact(TILE_ROWS * stride - scratch.len());
-        scratch.resize(TILE_ROWS * stride, 0.0);
-    }
+    grow(scratch, TILE_ROWS * stride);
     let rows = part.rows();
     for first in rows.clone().step_by(TILE_ROWS) {
         let count = TILE_ROWS.min(rows.end - first);

@@ -346,6 +346,16 @@ fn one_register(low: __m256i, high: __m256i) -> Avx512 {
     })
 }
 
+/// The sixteen rows of each vector as f32.
+#[inline(always)]
+fn joined<D: Dots<Eight = __m256i>, const V: usize>(sums: [[__m256i; 2]; V]) -> [D::L; V] {
+    let mut out = [D::join(sums[0][0], sums[0][1]); V];
+    for v in 1..V {
+        out[v] = D::join(sums[v][0], sums[v][1]);
+    }
+    out
+}
+
 /// What the four have in common.
 macro_rules! common {
     ($lanes:ty, $join:ident) => {
@@ -367,10 +377,23 @@ macro_rules! common {
     };
 }
 
+/// Sums of groups by one instruction for four products.
+macro_rules! fours {
+    () => {
+        #[inline(always)]
+        fn eight<const BITS: usize, const GROUP: usize>(
+            w: &[u8],
+            x: &[i8],
+            count: usize,
+        ) -> __m256i {
+            eight_by_fours::<Self, BITS, GROUP>(w, x, count)
+        }
+    };
+}
+
 /// Products by pairs, as AVX2 has them.
 macro_rules! pairs {
-    ($join:ident) => {
-        const MANY: usize = 7;
+    () => {
         #[inline(always)]
         fn eight<const BITS: usize, const GROUP: usize>(
             w: &[u8],
@@ -384,56 +407,38 @@ macro_rules! pairs {
             w: &[u8],
             x: [&[i8]; V],
         ) -> [Self::L; V] {
-            let sums = tile_by_pairs::<BITS, GROUP, V>(w, x);
-            let mut out = [$join(sums[0][0], sums[0][1]); V];
-            for v in 1..V {
-                out[v] = $join(sums[v][0], sums[v][1]);
-            }
-            out
+            joined::<Self, V>(tile_by_pairs::<BITS, GROUP, V>(w, x))
         }
     };
 }
 
 impl Dots for Avx2Dots {
     common!(Avx2, two_registers);
-    pairs!(two_registers);
+    pairs!();
 }
 
 impl Dots for Avx512Dots {
     common!(Avx512, one_register);
-    pairs!(one_register);
+    pairs!();
 }
 
 impl Dots for VnniDots {
     common!(Avx2, two_registers);
-    const MANY: usize = 7;
+    fours!();
 
-    #[inline(always)]
-    fn eight<const BITS: usize, const GROUP: usize>(w: &[u8], x: &[i8], count: usize) -> __m256i {
-        eight_by_fours::<Self, BITS, GROUP>(w, x, count)
-    }
     #[inline(always)]
     fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
         w: &[u8],
         x: [&[i8]; V],
     ) -> [Avx2; V] {
-        let sums = tile_by_fours::<Self, GROUP, V>(w, x);
-        let mut out = [two_registers(sums[0][0], sums[0][1]); V];
-        for v in 1..V {
-            out[v] = two_registers(sums[v][0], sums[v][1]);
-        }
-        out
+        joined::<Self, V>(tile_by_fours::<Self, GROUP, V>(w, x))
     }
 }
 
 impl Dots for Avx512VnniDots {
     common!(Avx512, one_register);
-    const MANY: usize = 7;
+    fours!();
 
-    #[inline(always)]
-    fn eight<const BITS: usize, const GROUP: usize>(w: &[u8], x: &[i8], count: usize) -> __m256i {
-        eight_by_fours::<Self, BITS, GROUP>(w, x, count)
-    }
     #[inline(always)]
     fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
         weights: &[u8],

@@ -5,12 +5,10 @@ use kernels::{Cpu, Float, Kernels, Precision, Product, Quant};
 use crate::layouts::{Stored, all, cols_for};
 use crate::naive;
 use crate::numbers::{KINDS, Rng, assert_same_bits, kind};
+use crate::products::{assert_product, cpus_in};
 
 fn cpus(threads: &[usize]) -> Vec<Cpu> {
-    let tables = Kernels::available().into_iter();
-    let cpus =
-        tables.flat_map(|table| threads.iter().map(move |n| Cpu::new(table, *n, Precision::Fast)));
-    cpus.map(|cpu| cpu.expect("a few threads can be had")).collect()
+    cpus_in(Precision::Fast, threads)
 }
 
 fn affine(stored: &Stored) -> (usize, usize, Float) {
@@ -41,15 +39,9 @@ fn every_packed_layout_gives_the_bits_of_the_definition() {
             [(1, 1), (5, 300), (17, 1100), (19, 2100)].into_iter().enumerate()
         {
             let stored = Stored::random(&mut rng, quant, rows, cols_for(quant, cols));
-            for n in [1, 2, 3, 4, 5, 6, 9] {
+            for n in [1, 2, 3, 4, 5, 6, 7, 9] {
                 let x = kind(&mut rng, (size + n) % KINDS, n * stored.cols);
-                let expected = expected(&stored, &x);
-                for cpu in &cpus {
-                    let mut out = vec![f32::NAN; n * rows];
-                    cpu.matmul(&stored.matrix(), &x, &mut out);
-                    let shape = format!("[{rows}, {}] x {n}", stored.cols);
-                    assert_same_bits(&out, &expected, &format!("{cpu:?} {quant} {shape}"));
-                }
+                assert_product(&cpus, &stored, &x, &expected(&stored, &x));
             }
         }
     }

@@ -16,10 +16,25 @@ fn expected(stored: &Stored, x: &[f32]) -> Vec<f32> {
 }
 
 fn cpus(threads: &[usize]) -> Vec<Cpu> {
+    cpus_in(Precision::Exact, threads)
+}
+
+/// Every table with every number of threads.
+pub(crate) fn cpus_in(precision: Precision, threads: &[usize]) -> Vec<Cpu> {
     let tables = Kernels::available().into_iter();
-    let cpus =
-        tables.flat_map(|table| threads.iter().map(move |n| Cpu::new(table, *n, Precision::Exact)));
+    let cpus = tables.flat_map(|table| threads.iter().map(move |n| Cpu::new(table, *n, precision)));
     cpus.map(|cpu| cpu.expect("a few threads can be had")).collect()
+}
+
+/// The product is the expected one, to the bit, on every one of `cpus`.
+pub(crate) fn assert_product(cpus: &[Cpu], stored: &Stored, x: &[f32], expected: &[f32]) {
+    let n = x.len() / stored.cols;
+    for cpu in cpus {
+        let mut out = vec![f32::NAN; n * stored.rows];
+        cpu.matmul(&stored.matrix(), x, &mut out);
+        let shape = format!("[{}, {}] x {n}", stored.rows, stored.cols);
+        assert_same_bits(&out, expected, &format!("{cpu:?} {} {shape}", stored.quant));
+    }
 }
 
 #[test]
@@ -32,13 +47,7 @@ fn every_layout_and_number_of_vectors_gives_the_naive_bits() {
             let stored = Stored::random(&mut rng, quant, rows, cols_for(quant, cols));
             for n in [1, 2, 3, 4, 8] {
                 let x = kind(&mut rng, if n == 1 { size % KINDS } else { 0 }, n * stored.cols);
-                let expected = expected(&stored, &x);
-                for cpu in &cpus {
-                    let mut out = vec![f32::NAN; n * rows];
-                    cpu.matmul(&stored.matrix(), &x, &mut out);
-                    let shape = format!("[{rows}, {}] x {n}", stored.cols);
-                    assert_same_bits(&out, &expected, &format!("{cpu:?} {quant} {shape}"));
-                }
+                assert_product(&cpus, &stored, &x, &expected(&stored, &x));
             }
         }
     }
