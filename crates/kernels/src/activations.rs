@@ -1,13 +1,17 @@
 //! Vectors as integers of fifteen bits, each in two bytes, in the order in which packed weights are unpacked.
 
 use crate::Quant;
-use crate::scratch::grow;
+use crate::scratch::{LINE, Lines, grow};
 
 /// Why there is a place for every row.
 const GROWN: &str = "the buffers were grown for all of them";
 
 /// Groups that one step of a product takes; a vector is filled up to whole steps.
 pub(crate) const GROUPS: usize = 16;
+
+/// Bytes between vectors: without them vectors of 2048 columns would lie in the same lines of the
+/// cache, and several of them are read together.
+const PADDING: usize = LINE;
 
 /// Where the integers of a group lie. Weights of 2, 4 or 8 bits fill whole bytes, so shifting a
 /// run of bytes gives every fourth, second or single weight of it: the integers of a vector are
@@ -52,8 +56,11 @@ pub(crate) const fn unit(group: usize) -> usize {
 /// Vectors [n, cols] as integers: x ≈ step · integer for each group.
 #[derive(Clone, Copy)]
 pub(crate) struct Quantised<'a> {
-    /// [n, groups, 2, group]: the upper bytes of a group, then the lower ones.
+    /// [n, groups, 2, group]: the upper bytes of a group, then the lower ones; behind each vector
+    /// lies [`PADDING`].
     pub(crate) ints: &'a [i8],
+    /// Bytes from one vector to the next.
+    pub(crate) stride: usize,
     /// [n, padded groups]
     pub(crate) steps: &'a [f32],
     /// step · Σ integers: [n, padded groups].
@@ -64,30 +71,27 @@ pub(crate) struct Quantised<'a> {
 }
 
 impl<'a> Quantised<'a> {
-    /// The first `n` of them, and the others.
-    pub(crate) fn split(&self, n: usize) -> (Quantised<'a>, Quantised<'a>) {
-        let (ints, groups) = (self.ints.len() / self.n * n, self.steps.len() / self.n * n);
-        let ints = self.ints.split_at(ints);
-        let (steps, sums) = (self.steps.split_at(groups), self.sums.split_at(groups));
-        (
-            Quantised { ints: ints.0, steps: steps.0, sums: sums.0, first: self.first, n },
-            Quantised {
-                ints: ints.1,
-                steps: steps.1,
-                sums: sums.1,
-                first: self.first + n,
-                n: self.n - n,
-            },
-        )
-    }
-
     #[inline(always)]
     pub(crate) fn vector(&self, index: usize) -> Vector<'a> {
-        let (ints, groups) = (self.ints.len() / self.n, self.steps.len() / self.n);
+        let groups = self.steps.len() / self.n;
         Vector {
-            ints: &self.ints[index * ints..][..ints],
+            ints: &self.ints[index * self.stride..][..self.stride - PADDING],
             steps: &self.steps[index * groups..][..groups],
             sums: &self.sums[index * groups..][..groups],
+        }
+    }
+
+    /// `count` of them from `first` on.
+    #[inline(always)]
+    pub(crate) fn some(&self, first: usize, count: usize) -> Quantised<'a> {
+        let groups = self.steps.len() / self.n;
+        Quantised {
+            ints: &self.ints[first * self.stride..][..count * self.stride],
+            steps: &self.steps[first * groups..][..count * groups],
+            sums: &self.sums[first * groups..][..count * groups],
+            stride: self.stride,
+            first: self.first + first,
+            n: count,
         }
     }
 }
@@ -103,7 +107,7 @@ pub(crate) struct Vector<'a> {
 /// Room for the vectors of one call; it grows to the largest call so far.
 #[derive(Default)]
 pub(crate) struct Activations {
-    ints: Vec<i8>,
+    ints: Lines<i8>,
     steps: Vec<f32>,
     sums: Vec<f32>,
 }
@@ -119,6 +123,10 @@ pub(crate) struct Wanted<'x> {
 impl Wanted<'_> {
     fn n(&self) -> usize {
         self.x.len() / self.cols
+    }
+    /// Of all integers.
+    fn bytes(&self) -> usize {
+        self.n() * (2 * self.cols + PADDING)
     }
     fn groups(&self) -> usize {
         self.n() * self.order.padded_groups(self.cols)
@@ -144,27 +152,29 @@ impl Activations {
                 orders.push(order);
             }
         }
-        let bytes = |order: &Order| 2 * cols + order.padded_groups(cols) * 2 * size_of::<f32>();
-        rows * orders.iter().map(bytes).sum::<usize>()
+        let bytes =
+            |order: &Order| 2 * cols + PADDING + order.padded_groups(cols) * 2 * size_of::<f32>();
+        rows * orders.iter().map(bytes).sum::<usize>() + LINE
     }
 
     /// Every vector of every set, with places that nobody has filled.
     pub(crate) fn rows<'x, 'a>(&'a mut self, wanted: &[Wanted<'x>]) -> Vec<Row<'x, 'a>> {
         let groups = wanted.iter().map(Wanted::groups).sum();
-        let ints = wanted.iter().map(|wanted| 2 * wanted.x.len()).sum();
-        grow(&mut self.ints, ints);
+        let ints = wanted.iter().map(Wanted::bytes).sum::<usize>();
+        self.ints.grow(ints);
         grow(&mut self.steps, groups);
         grow(&mut self.sums, groups);
         let (mut ints, mut steps, mut sums) =
-            (&mut self.ints[..], &mut self.steps[..], &mut self.sums[..]);
+            (self.ints.all_mut(), &mut self.steps[..], &mut self.sums[..]);
         let mut rows = Vec::with_capacity(wanted.iter().map(Wanted::n).sum());
         for &Wanted { x, cols, order } in wanted {
             let groups = order.padded_groups(cols);
             for x in x.chunks_exact(cols) {
+                let own = ints.split_off_mut(..2 * cols + PADDING).expect(GROWN);
                 rows.push(Row {
                     x,
                     order,
-                    ints: ints.split_off_mut(..2 * cols).expect(GROWN),
+                    ints: &mut own[..2 * cols],
                     steps: steps.split_off_mut(..groups).expect(GROWN),
                     sums: sums.split_off_mut(..groups).expect(GROWN),
                 });
@@ -175,15 +185,17 @@ impl Activations {
 
     /// The sets again, once their rows are filled.
     pub(crate) fn views<'a>(&'a self, wanted: &[Wanted<'_>]) -> Vec<Quantised<'a>> {
+        let all = self.ints.all();
         let (mut ints, mut groups) = (0, 0);
         let view = |wanted: &Wanted<'_>| {
             let (first_int, first_group) = (ints, groups);
             groups += wanted.groups();
-            ints += 2 * wanted.x.len();
+            ints += wanted.bytes();
             Quantised {
-                ints: &self.ints[first_int..ints],
+                ints: &all[first_int..ints],
                 steps: &self.steps[first_group..groups],
                 sums: &self.sums[first_group..groups],
+                stride: 2 * wanted.cols + PADDING,
                 first: 0,
                 n: wanted.n(),
             }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use crate::activations::{Activations, Order, Quantised, Wanted};
 use crate::attention::Buffers;
 use crate::dots::TILE;
-use crate::ops::integers::{TileScratch, tiled};
+use crate::ops::integers::TileScratch;
 use crate::ops::matmul::{TILE_ROWS, matmul, padded_cols};
 use crate::pool::Pool;
 use crate::rows::{Columns, Items};
@@ -14,6 +14,10 @@ use crate::{KernelError, Kernels, Matrix, Quant};
 
 /// Multiplications of one part of the work: several microseconds.
 pub(crate) const PART: usize = 1 << 16;
+/// Tiles of a part, if the matrix has enough for that.
+const TILES: usize = 4;
+/// Parts for each thread below which that would be too many.
+const SHARES: usize = 4;
 /// Multiplications below which waking other threads takes longer than the work.
 const ALONE: usize = 1 << 15;
 
@@ -198,7 +202,7 @@ impl Cpu {
                     continue;
                 }
                 let x = view.map_or(X::Floats(product.x), |index| X::Ints(views[index]));
-                let step = (PART / product.x.len()).max(1).next_multiple_of(TILE);
+                let step = self.rows_of_part(product);
                 let columns = Columns::new(product.out, product.matrix.rows(), step);
                 parts += product.matrix.rows().div_ceil(step);
                 jobs.push(Job { matrix: product.matrix, x, columns });
@@ -210,18 +214,31 @@ impl Cpu {
         });
     }
 
+    /// How many rows a thread takes at a time: enough work, and several tiles in a row, because
+    /// what is unpacked asks for the next tile; fewer where not every thread would get its share.
+    fn rows_of_part(&self, product: &Product<'_>) -> usize {
+        let share = product.matrix.rows() / (SHARES * self.threads());
+        let least = share.min(TILES * TILE);
+        (PART / product.x.len()).max(least).max(1).next_multiple_of(TILE)
+    }
+
     fn take_parts(&self, own: &mut Scratch, jobs: &[Job<'_>]) {
         for Job { matrix, x, columns } in jobs {
             while let Some(mut part) = columns.take() {
                 match x {
                     X::Floats(x) => matmul(self.kernels, matrix, x, &mut part, &mut own.rows),
                     X::Ints(x) => {
-                        let (tiled, rest) = x.split(tiled(x.n));
-                        if tiled.n > 0 {
-                            (self.kernels.many_vectors)(matrix, &tiled, &mut part, &mut own.tile);
-                        }
-                        if rest.n > 0 {
-                            (self.kernels.few_vectors)(matrix, &rest, &mut part);
+                        // Unpacking sixteen rows side by side pays from the second vector on.
+                        let rest = match x.n {
+                            1 => Some(part),
+                            _ => {
+                                let rest = part.split_off_rest(TILE);
+                                (self.kernels.many_vectors)(matrix, x, &mut part, &mut own.tile);
+                                rest
+                            }
+                        };
+                        if let Some(mut rows) = rest {
+                            (self.kernels.few_vectors)(matrix, x, &mut rows);
                         }
                     }
                 }

@@ -1,6 +1,10 @@
 //! What a table needs to multiply packed integers with those of a vector; sums are exact.
 
 use crate::lanes::Lanes;
+use crate::{Float, Matrix};
+use std::ops::Range;
+
+use crate::ops::integers::{TileScratch, unpack};
 use crate::ops::quantise::column_at;
 use crate::portable::Portable;
 
@@ -23,13 +27,40 @@ pub(crate) trait Dots: Copy {
     fn none() -> Self::Eight;
     /// Sixteen groups as f32.
     fn join(low: Self::Eight, high: Self::Eight) -> Self::L;
-    /// One group of sixteen rows, unpacked: four columns of row 0, the same of row 1, and so on.
-    fn interleave<const BITS: usize, const GROUP: usize>(rows: &[&[u8]; TILE], out: &mut [u8]);
+    /// Whole groups of sixteen rows, which are these bytes of each row, unpacked: [groups,
+    /// GROUP / 4 steps, 16 rows, 4 places].
+    fn interleave<const BITS: usize, const GROUP: usize>(
+        rows: &[u8],
+        bytes: Range<usize>,
+        out: &mut [u8],
+    );
+    /// Sixteen rows of floats as f32, number by number: `out` is [numbers, 16 rows].
+    #[inline(always)]
+    fn turn(params: Float, rows: &[u8], out: &mut [f32]) {
+        turn_from(0, params, rows, out);
+    }
+    /// Unpacks the groups of `panel` of sixteen rows from `first` on.
+    #[inline(always)]
+    fn unpack(m: &Matrix<'_>, first: usize, panel: &Range<usize>, scratch: &mut TileScratch) {
+        unpack::<Self>(m, first, panel, scratch);
+    }
+    /// Whether [`Dots::tile`] is best with eight vectors, else with four.
+    const EIGHT_TOGETHER: bool = false;
     /// Σ over one group of sixteen rows that `interleave` wrote, a row a lane, for each vector.
-    fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
-        weights: &[u8],
-        ints: [&[i8]; V],
-    ) -> [Self::L; V];
+    /// `form` says how many bits and how many columns.
+    fn tile<const V: usize>(form: (usize, usize), weights: &[u8], ints: [&[i8]; V])
+    -> [Self::L; V];
+}
+
+/// [`Dots::turn`] for the numbers from `first` on.
+#[inline(always)]
+pub(crate) fn turn_from(first: usize, params: Float, rows: &[u8], out: &mut [f32]) {
+    let bytes = rows.len() / TILE;
+    for (number, out) in out.chunks_exact_mut(TILE).enumerate().skip(first) {
+        for (out, row) in out.iter_mut().zip(rows.chunks_exact(bytes)) {
+            *out = params.at(row, number);
+        }
+    }
 }
 
 /// In plain Rust: the reference.
@@ -79,22 +110,32 @@ impl Dots for PortableDots {
     }
 
     #[inline(never)]
-    fn interleave<const BITS: usize, const GROUP: usize>(rows: &[&[u8]; TILE], out: &mut [u8]) {
-        for (r, row) in rows.iter().enumerate() {
-            for place in 0..GROUP {
-                out[place / 4 * 4 * TILE + r * 4 + place % 4] = unpacked::<BITS, GROUP>(row, place);
+    fn interleave<const BITS: usize, const GROUP: usize>(
+        rows: &[u8],
+        bytes: Range<usize>,
+        out: &mut [u8],
+    ) {
+        let of_row = rows.len() / TILE;
+        for (g, out) in out.chunks_exact_mut(TILE * GROUP).enumerate() {
+            for (r, row) in rows.chunks_exact(of_row).enumerate() {
+                let row = &row[bytes.start + g * GROUP * BITS / 8..][..GROUP * BITS / 8];
+                for place in 0..GROUP {
+                    let to = place / 4 * 4 * TILE + r * 4 + place % 4;
+                    out[to] = unpacked::<BITS, GROUP>(row, place);
+                }
             }
         }
     }
 
     #[inline(never)]
-    fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
+    fn tile<const V: usize>(
+        (_, group): (usize, usize),
         weights: &[u8],
         ints: [&[i8]; V],
     ) -> [Portable; V] {
         ints.map(|ints| {
             let mut sums = [0_i32; TILE];
-            let (upper, lower) = ints.split_at(GROUP);
+            let (upper, lower) = ints.split_at(group);
             for (place, (upper, lower)) in upper.iter().zip(lower).enumerate() {
                 let x = 128 * i32::from(*upper) + i32::from(*lower);
                 let step = &weights[place / 4 * 4 * TILE..];

@@ -44,9 +44,28 @@ pub(crate) struct Part<'a> {
     rows: Range<usize>,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// Keeps a multiple of `of` rows and gives the others, fewer than `of`, if there are any.
+    pub(crate) fn split_off_rest(&mut self, of: usize) -> Option<Part<'a>> {
+        let middle = self.rows.end - self.rows.len() % of;
+        let rest = middle..std::mem::replace(&mut self.rows.end, middle);
+        (!rest.is_empty()).then_some(Part { whole: self.whole, rows: rest })
+    }
+
     pub(crate) fn rows(&self) -> Range<usize> {
         self.rows.clone()
+    }
+
+    /// Neighbouring rows of one vector, from `row` on.
+    #[inline(always)]
+    pub(crate) fn put_some(&mut self, vector: usize, row: usize, values: &[f32]) {
+        let mine = self.rows.start <= row && values.len() <= self.rows.end.saturating_sub(row);
+        assert!(mine && vector < self.whole.vectors, "vector {vector}, rows from {row}");
+        // SAFETY: as in `put`, for each of the values.
+        unsafe {
+            let to = self.whole.first.add(vector * self.whole.rows + row);
+            std::ptr::copy_nonoverlapping(values.as_ptr(), to, values.len());
+        }
     }
 
     #[inline(always)]

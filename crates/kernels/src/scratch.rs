@@ -21,3 +21,35 @@ pub(crate) fn grow<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
         buffer.resize(len, T::default());
     }
 }
+
+/// Bytes of a line of the cache.
+pub(crate) const LINE: usize = 64;
+
+/// A buffer that begins with a line of the cache: a register of a whole line then never takes two.
+#[derive(Default)]
+pub(crate) struct Lines<T>(Vec<T>);
+
+impl<T: Clone + Default> Lines<T> {
+    /// Bytes of a buffer of so many elements.
+    pub(crate) const fn bytes(len: usize) -> usize {
+        len * size_of::<T>() + LINE
+    }
+
+    /// Makes room for `len` elements: exactly, because memory is planned.
+    pub(crate) fn grow(&mut self, len: usize) {
+        grow(&mut self.0, len + LINE / size_of::<T>());
+    }
+
+    /// What there is from the first whole line on.
+    #[inline(always)]
+    pub(crate) fn all(&self) -> &[T] {
+        let start = self.0.as_ptr().align_offset(LINE);
+        self.0.get(start..).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    pub(crate) fn all_mut(&mut self) -> &mut [T] {
+        let start = self.0.as_ptr().align_offset(LINE);
+        self.0.get_mut(start..).unwrap_or_default()
+    }
+}

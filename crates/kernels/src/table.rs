@@ -17,6 +17,8 @@ pub enum Isa {
     Avx512,
     /// AVX-512 with VNNI.
     Avx512Vnni,
+    /// AVX-512 VNNI, and AMX for bytes.
+    Amx,
     /// NEON with dot products of bytes.
     Dotprod,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Isa {
             Isa::AvxVnni => "avxvnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512vnni",
+            Isa::Amx => "amx",
             Isa::Dotprod => "neon-dotprod",
         })
     }
@@ -146,7 +149,8 @@ macro_rules! operation {
 /// Defines `TABLE`: every operation for one lane type and the target features that it needs.
 macro_rules! table {
     ($isa:ident, $lanes:ty, $dots:ty, $features:tt) => {
-        pub(crate) static TABLE: $crate::Kernels = {
+        pub(crate) static TABLE: $crate::Kernels = KERNELS;
+        pub(crate) const KERNELS: $crate::Kernels = {
             use $crate::ops::*;
             use $crate::table::operation;
             $crate::Kernels {
@@ -233,6 +237,29 @@ macro_rules! table {
     };
 }
 
+/// Defines `TABLE`: another one but for its products of integers.
+macro_rules! integers {
+    ($isa:ident, $dots:ty, $features:tt, $base:path) => {
+        pub(crate) static TABLE: $crate::Kernels = KERNELS;
+        pub(crate) const KERNELS: $crate::Kernels = {
+            use $crate::ops::integers;
+            use $crate::table::operation;
+            $crate::Kernels {
+                isa: Isa::$isa,
+                few_vectors: operation!(
+                    $features, integers::few_vectors::<$dots>,
+                    (m: M<'_>, x: X<'_>, part: P<'_, '_>)
+                ),
+                many_vectors: operation!(
+                    $features, integers::many_vectors::<$dots>,
+                    (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
+                ),
+                ..$base
+            }
+        };
+    };
+}
+
 /// The forms that the product's own are measured against.
 macro_rules! ladder {
     ($lanes:ty, $features:tt) => {{
@@ -263,4 +290,6 @@ macro_rules! ladder {
     }};
 }
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use integers;
 pub(crate) use {ladder, operation, table};

@@ -4,6 +4,7 @@
 
 use std::arch::aarch64::*;
 use std::arch::asm;
+use std::ops::Range;
 
 use crate::activations::{planes, unit};
 use crate::dots::{Dots, TILE, unpacked};
@@ -150,26 +151,35 @@ fn eight<F: Fours, const BITS: usize, const GROUP: usize>(
 }
 
 #[inline(always)]
-fn interleave<const BITS: usize, const GROUP: usize>(rows: &[&[u8]; TILE], out: &mut [u8]) {
-    for (r, row) in rows.iter().enumerate() {
-        for run in 0..GROUP / 16 {
-            let mut bytes = [0_u8; 16];
-            neon!(vst1q_u8(bytes.as_mut_ptr(), sixteen::<BITS, GROUP>(row, run)));
-            for (step, four) in bytes.as_chunks::<4>().0.iter().enumerate() {
-                out[(4 * run + step) * 4 * TILE + 4 * r..][..4].copy_from_slice(four);
+fn interleave<const BITS: usize, const GROUP: usize>(
+    rows: &[u8],
+    bytes: Range<usize>,
+    out: &mut [u8],
+) {
+    let of_row = rows.len() / TILE;
+    let packed = GROUP * BITS / 8;
+    for (g, out) in out.chunks_exact_mut(TILE * GROUP).enumerate() {
+        for (r, row) in rows.chunks_exact(of_row).enumerate() {
+            let row = &row[bytes.start + g * packed..][..packed];
+            for run in 0..GROUP / 16 {
+                let mut sixteen_bytes = [0_u8; 16];
+                neon!(vst1q_u8(sixteen_bytes.as_mut_ptr(), sixteen::<BITS, GROUP>(row, run)));
+                for (step, four) in sixteen_bytes.as_chunks::<4>().0.iter().enumerate() {
+                    out[(4 * run + step) * 4 * TILE + 4 * r..][..4].copy_from_slice(four);
+                }
             }
         }
     }
 }
 
 #[inline(always)]
-fn tile<F: Fours, const BITS: usize, const GROUP: usize>(weights: &[u8], x: &[i8]) -> [f32; TILE] {
+fn tile<F: Fours, const BITS: usize>(group: usize, weights: &[u8], x: &[i8]) -> [f32; TILE] {
     let zero = neon!(vdupq_n_s32(0));
     let mut sums = [[[zero; 2]; 4]; 2];
-    for step in 0..GROUP / 4 {
+    for step in 0..group / 4 {
         for (byte, sums) in sums.iter_mut().enumerate() {
             let four: &[i8; 4] =
-                x[byte * GROUP + 4 * step..].first_chunk().expect("a whole group is passed");
+                x[byte * group + 4 * step..].first_chunk().expect("a whole group is passed");
             let four = i32::from_le_bytes(four.map(|x| x as u8));
             let x = neon!(vreinterpretq_s8_s32(vdupq_n_s32(four)));
             for (rows, sums) in sums.iter_mut().enumerate() {
@@ -212,19 +222,24 @@ macro_rules! dots {
             }
             #[inline(always)]
             fn interleave<const BITS: usize, const GROUP: usize>(
-                rows: &[&[u8]; TILE],
+                rows: &[u8],
+                bytes: Range<usize>,
                 out: &mut [u8],
             ) {
-                interleave::<BITS, GROUP>(rows, out);
+                interleave::<BITS, GROUP>(rows, bytes, out);
             }
             #[inline(always)]
-            fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
+            fn tile<const V: usize>(
+                (bits, group): (usize, usize),
                 weights: &[u8],
                 ints: [&[i8]; V],
             ) -> [Portable; V] {
                 let mut out = [Portable([0.0; TILE]); V];
                 for (out, ints) in out.iter_mut().zip(ints) {
-                    *out = Portable(tile::<Self, BITS, GROUP>(weights, ints));
+                    *out = Portable(match bits {
+                        8 => tile::<Self, 8>(group, weights, ints),
+                        _ => tile::<Self, 4>(group, weights, ints),
+                    });
                 }
                 out
             }

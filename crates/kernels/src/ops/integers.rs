@@ -1,13 +1,14 @@
 //! Packed matrices times vectors of integers: row by row for few vectors, in tiles of rows for many.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::activations::{GROUPS, Quantised, Vector};
 use crate::dots::{Dots, TILE};
 use crate::float::{Bf16, F16, F32, Storage};
 use crate::lanes::{LANES, Lanes, Num};
 use crate::rows::Part;
-use crate::scratch::grow;
+use crate::scratch::Lines;
 use crate::{Float, Matrix, Quant};
 
 /// What is done with a matrix once bits and group are numbers of the code.
@@ -84,7 +85,7 @@ fn sixteen<L: Lanes>(params: Float, bytes: &[u8], first: usize, count: usize) ->
 
 /// sum + scale · (step · dots) + bias · (step · Σ integers), in this order.
 #[inline(always)]
-fn add_groups<T: Num>(dots: T, scale: T, bias: T, step: T, x_sum: T, sum: T) -> T {
+pub(crate) fn add_groups<T: Num>(dots: T, scale: T, bias: T, step: T, x_sum: T, sum: T) -> T {
     bias.mul_add(x_sum, scale.mul_add(dots.mul(step), sum))
 }
 
@@ -169,20 +170,20 @@ fn add_sixteen<L: Lanes>(
 /// What a thread needs for tiles; it grows to the widest matrix so far.
 #[derive(Default)]
 pub(crate) struct TileScratch {
-    /// Unpacked weights: [cols / 4, 16 rows, 4].
-    weights: Vec<u8>,
+    /// Unpacked weights: [columns of a panel / 4, 16 rows, 4].
+    pub(crate) weights: Lines<u8>,
     /// [groups, 16 rows]
-    scales: Vec<f32>,
-    biases: Vec<f32>,
+    pub(crate) scales: Lines<f32>,
+    pub(crate) biases: Lines<f32>,
 }
 
 impl TileScratch {
     pub(crate) const fn bytes(cols: usize) -> usize {
-        TILE * cols + 2 * size_of::<f32>() * TILE * cols.div_ceil(32)
+        Lines::<u8>::bytes(TILE * cols) + 2 * Lines::<f32>::bytes(TILE * cols.div_ceil(32))
     }
 }
 
-/// The rows of `part`, sixteen at a time, each times every vector.
+/// The rows of `part`, a multiple of sixteen, each times every vector.
 #[inline(always)]
 pub(crate) fn many_vectors<D: Dots>(
     m: &Matrix<'_>,
@@ -190,7 +191,7 @@ pub(crate) fn many_vectors<D: Dots>(
     part: &mut Part<'_>,
     scratch: &mut TileScratch,
 ) {
-    visit(m, Many::<D> { x, part, scratch, dots: PhantomData });
+    Many::<D> { x, part, scratch, dots: PhantomData }.run(m);
 }
 
 struct Many<'o, 'p, D> {
@@ -200,128 +201,206 @@ struct Many<'o, 'p, D> {
     dots: PhantomData<D>,
 }
 
-/// Vectors from which [`many_vectors`] is faster than [`few_vectors`]: unpacking pays.
-const MANY: usize = 7;
-/// Vectors that meet a tile together: their sums lie in registers.
-const TOGETHER: usize = 4;
-
-/// Of `n` vectors, how many are for [`many_vectors`]: none or all, but for a rest that would leave
-/// half of a tile's sums unused.
-pub(crate) fn tiled(n: usize) -> usize {
-    match n % TOGETHER {
-        _ if n < MANY => 0,
-        rest if rest <= TOGETHER / 2 => n - rest,
-        _ => n,
-    }
-}
-
-impl<D: Dots> Visit for Many<'_, '_, D> {
+impl<D: Dots> Many<'_, '_, D> {
     #[inline(always)]
-    fn visit<const BITS: usize, const GROUP: usize>(self, m: &Matrix<'_>) {
-        let (rows, groups) = (self.part.rows(), m.cols() / GROUP);
-        for first in rows.clone().step_by(TILE) {
-            let count = TILE.min(rows.end - first);
-            unpack_tile::<D, BITS, GROUP>(m, first, count, self.scratch);
-            for v in (0..self.x.n).step_by(TOGETHER) {
-                // Where less is left, the last vector is taken again, and nobody looks at it.
-                let used = TOGETHER.min(self.x.n - v);
-                let sums = tile::<D, BITS, GROUP, TOGETHER>(self.scratch, groups, self.x, v);
-                put(self.part, first, count, self.x.first + v, &sums[..used]);
+    fn run(self, m: &Matrix<'_>) {
+        let (n, form) = (self.x.n, Form::of(m));
+        let mut sums = Sums([[D::L::splat(0.0); 8]; LANES]);
+        let most = if D::EIGHT_TOGETHER { 8 } else { 4 };
+        for first in self.part.rows().step_by(TILE) {
+            for panel in form.panels(n <= most) {
+                D::unpack(m, first, &panel, self.scratch);
+                let mut v = 0;
+                while v < n {
+                    let (left, sums) = (n - v, &mut sums);
+                    let at = (first, self.x.first + v);
+                    // Where less is left, the last vector is taken again, and nobody looks at it.
+                    v += if D::EIGHT_TOGETHER && left > 4 {
+                        let done = tile::<D, 8>(self.scratch, &form, &panel, self.x, v, sums);
+                        put(self.part, at, done, left)
+                    } else if left > 2 {
+                        let done = tile::<D, 4>(self.scratch, &form, &panel, self.x, v, sums);
+                        put(self.part, at, done, left)
+                    } else {
+                        let done = tile::<D, 2>(self.scratch, &form, &panel, self.x, v, sums);
+                        put(self.part, at, done, left)
+                    }
+                }
             }
         }
     }
 }
 
-fn put(part: &mut Part<'_>, row: usize, count: usize, vector: usize, sums: &[[f32; TILE]]) {
-    for (v, sums) in sums.iter().enumerate() {
-        for (r, sum) in sums[..count].iter().enumerate() {
-            part.put(vector + v, row + r, *sum);
-        }
-    }
-}
-
-/// Rows that a tile has no row for stand for its first, and nobody looks at what comes out.
+/// Unpacks some groups of sixteen rows from `first` on.
 #[inline(always)]
-fn unpack_tile<D: Dots, const BITS: usize, const GROUP: usize>(
+pub(crate) fn unpack<D: Dots>(
     m: &Matrix<'_>,
     first: usize,
-    count: usize,
+    panel: &Range<usize>,
     scratch: &mut TileScratch,
 ) {
-    let groups = m.cols() / GROUP;
-    grow(&mut scratch.weights, TILE * m.cols());
-    grow(&mut scratch.scales, TILE * groups);
-    grow(&mut scratch.biases, TILE * groups);
-    let mut rows = [Packed::of(m, first); TILE];
-    for (r, row) in rows.iter_mut().enumerate().take(count) {
-        *row = Packed::of(m, first + r);
+    visit(m, Unpack::<D> { first, panel, scratch, dots: PhantomData });
+}
+
+/// Columns that are unpacked at a time for few vectors: so what is unpacked stays in the first
+/// cache, and the reading of what comes next is spread over all of the work.
+const PANEL: usize = 128;
+
+/// How a packed matrix is laid out.
+pub(crate) struct Form {
+    pub(crate) bits: usize,
+    pub(crate) group: usize,
+    pub(crate) groups: usize,
+}
+
+impl Form {
+    #[inline(always)]
+    pub(crate) fn of(m: &Matrix<'_>) -> Form {
+        let Quant::Affine { bits, group, .. } = m.quant() else {
+            unreachable!("only packed integers have an order")
+        };
+        Form { bits, group, groups: m.cols() / group }
     }
-    let bytes = GROUP * BITS / 8;
-    for (g, out) in scratch.weights.chunks_exact_mut(TILE * GROUP).take(groups).enumerate() {
-        let mut weights = [&rows[0].weights[g * bytes..][..bytes]; TILE];
-        for (weights, row) in weights.iter_mut().zip(&rows) {
-            *weights = &row.weights[g * bytes..][..bytes];
+
+    /// Groups that are unpacked at a time: all, when many vectors will want them.
+    #[inline(always)]
+    pub(crate) fn panels(&self, few: bool) -> impl Iterator<Item = Range<usize>> + use<> {
+        let &Form { group, groups, .. } = self;
+        let step = if few { PANEL / group } else { groups };
+        (0..groups).step_by(step).map(move |first| first..groups.min(first + step))
+    }
+}
+
+/// The sums of sixteen rows from `row` on, of up to `left` vectors from `vector` on, once they are
+/// done; gives how many vectors those were.
+#[inline(always)]
+pub(crate) fn put<const V: usize>(
+    part: &mut Part<'_>,
+    (row, vector): (usize, usize),
+    sums: Option<[[f32; TILE]; V]>,
+    left: usize,
+) -> usize {
+    if let Some(sums) = sums {
+        for (v, sums) in sums.iter().enumerate().take(left) {
+            part.put_some(vector + v, row, sums);
         }
-        D::interleave::<BITS, GROUP>(&weights, out);
     }
-    let params = rows[0].params;
-    for (r, row) in rows.iter().enumerate() {
-        for g in 0..groups {
-            scratch.scales[g * TILE + r] = params.at(row.scales, g);
-            scratch.biases[g * TILE + r] = params.at(row.biases, g);
+    V.min(left)
+}
+
+/// Sixteen rows from `first` on.
+struct Unpack<'s, D> {
+    first: usize,
+    panel: &'s Range<usize>,
+    scratch: &'s mut TileScratch,
+    dots: PhantomData<D>,
+}
+
+impl<D: Dots> Visit for Unpack<'_, D> {
+    #[inline(always)]
+    fn visit<const BITS: usize, const GROUP: usize>(self, m: &Matrix<'_>) {
+        let Quant::Affine { params, .. } = m.quant() else {
+            unreachable!("only packed integers have an order")
+        };
+        let (planes, groups) = (m.planes(), m.cols() / GROUP);
+        let rows = |plane| {
+            let plane: &[u8] = plane;
+            let bytes = plane.len() / m.rows();
+            &plane[self.first * bytes..][..TILE * bytes]
+        };
+        let TileScratch { weights, scales, biases } = self.scratch;
+        let wanted = TILE * GROUP * self.panel.len();
+        weights.grow(wanted);
+        let bytes = GROUP * BITS / 8;
+        let bytes = bytes * self.panel.start..bytes * self.panel.end;
+        D::interleave::<BITS, GROUP>(rows(planes.weights), bytes, &mut weights.all_mut()[..wanted]);
+        if self.panel.start == 0 {
+            scales.grow(TILE * groups);
+            biases.grow(TILE * groups);
+            D::turn(params, rows(planes.scales), &mut scales.all_mut()[..TILE * groups]);
+            D::turn(params, rows(planes.biases), &mut biases.all_mut()[..TILE * groups]);
         }
     }
 }
 
-/// Sixteen rows times the vectors from `first` on. A row is a lane here, so that the sixteen lanes
-/// of [`row_dot`] are an array, in the same order of additions.
+/// Sums of sixteen rows in the order of [`row_dot`]: a row is a lane here, so that its sixteen
+/// lanes are an array, with a register for each of up to V vectors.
+pub(crate) struct Sums<L, const V: usize>(pub(crate) [[L; V]; LANES]);
+
+/// A panel of sixteen rows times the vectors from `first` on; the sums, when it was the last one.
 #[inline(always)]
-fn tile<D: Dots, const BITS: usize, const GROUP: usize, const V: usize>(
+fn tile<D: Dots, const V: usize>(
     scratch: &TileScratch,
-    groups: usize,
+    form: &Form,
+    panel: &Range<usize>,
     x: &Quantised<'_>,
     first: usize,
-) -> [[f32; TILE]; V] {
+    sums: &mut Sums<D::L, 8>,
+) -> Option<[[f32; TILE]; V]> {
+    let &Form { bits, group, groups } = form;
     let mut vectors = [x.vector(first); V];
     for (v, vector) in vectors.iter_mut().enumerate() {
         *vector = x.vector((first + v).min(x.n - 1));
     }
-    let mut sums = [[D::L::splat(0.0); V]; LANES];
-    let weights = scratch.weights.chunks_exact(TILE * GROUP);
-    let scales = scratch.scales.chunks_exact(TILE).zip(scratch.biases.chunks_exact(TILE));
-    for (g, (weights, (scale, bias))) in weights.zip(scales).enumerate().take(groups) {
-        let mut ints = [&vectors[0].ints[g * 2 * GROUP..][..2 * GROUP]; V];
+    let (scales, biases) = (scratch.scales.all(), scratch.biases.all());
+    let weights = scratch.weights.all().chunks_exact(TILE * group);
+    for (g, weights) in panel.clone().zip(weights) {
+        let mut ints = [&vectors[0].ints[g * 2 * group..][..2 * group]; V];
         for v in 1..V {
-            ints[v] = &vectors[v].ints[g * 2 * GROUP..][..2 * GROUP];
+            ints[v] = &vectors[v].ints[g * 2 * group..][..2 * group];
         }
-        let dots = D::tile::<BITS, GROUP, V>(weights, ints);
-        let (scale, bias) = (D::L::read(scale), D::L::read(bias));
-        let sums = &mut sums[g % LANES];
+        let dots = D::tile::<V>((bits, group), weights, ints);
+        let scale = D::L::read(&scales[g * TILE..]);
+        let bias = D::L::read(&biases[g * TILE..]);
         for v in 0..V {
             let (step, x_sum) = (vectors[v].steps[g], vectors[v].sums[g]);
             let (step, x_sum) = (D::L::splat(step), D::L::splat(x_sum));
-            sums[v] = add_groups(dots[v], scale, bias, step, x_sum, sums[v]);
+            let sum = sums.before(g, v);
+            sums.0[g % LANES][v] = add_groups(dots[v], scale, bias, step, x_sum, sum);
         }
     }
-    if !groups.is_multiple_of(LANES) {
-        // There a row adds the zeros that fill up its last sixteen groups: +0 - 0 is +0.
-        for sum in &mut sums[groups % LANES..] {
-            for sum in sum {
-                *sum = sum.add(D::L::splat(0.0));
+    sums.end::<V>(panel, groups)
+}
+
+impl<L: Lanes, const MOST: usize> Sums<L, MOST> {
+    /// The sum of vector `v` that group `g` goes to: nothing yet before the first sixteen.
+    #[inline(always)]
+    pub(crate) fn before(&self, g: usize, v: usize) -> L {
+        if g < LANES { L::splat(0.0) } else { self.0[g % LANES][v] }
+    }
+
+    /// After the last panel the lanes added, as [`Lanes::sum`] adds those of one register.
+    #[inline(always)]
+    pub(crate) fn end<const V: usize>(
+        &mut self,
+        panel: &Range<usize>,
+        groups: usize,
+    ) -> Option<[[f32; TILE]; V]> {
+        if panel.end < groups {
+            return None;
+        }
+        for (lane, sums) in self.0.iter_mut().enumerate().skip(groups % LANES) {
+            for sum in &mut sums[..V] {
+                if lane >= groups {
+                    *sum = L::splat(0.0);
+                } else if !groups.is_multiple_of(LANES) {
+                    // A row adds the zeros that fill up its last sixteen groups: +0 - 0 is +0.
+                    *sum = sum.add(L::splat(0.0));
+                }
             }
         }
-    }
-    for half in [8, 4, 2, 1] {
-        for l in 0..half {
-            let other = sums[l + half];
-            for (sum, other) in sums[l].iter_mut().zip(other) {
-                *sum = sum.add(other);
+        for half in [8, 4, 2, 1] {
+            for l in 0..half {
+                let other = self.0[l + half];
+                for (sum, other) in self.0[l][..V].iter_mut().zip(other) {
+                    *sum = sum.add(other);
+                }
             }
         }
+        let mut out = [[0.0; TILE]; V];
+        for (sum, out) in self.0[0].iter().zip(&mut out) {
+            sum.write(out);
+        }
+        Some(out)
     }
-    let mut out = [[0.0; TILE]; V];
-    for v in 0..V {
-        sums[0][v].write(&mut out[v]);
-    }
-    out
 }

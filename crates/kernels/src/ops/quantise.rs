@@ -56,7 +56,12 @@ fn one<const GROUP: usize, const PLANES: usize>(x: &[f32], ints: &mut [i8]) -> (
         return (0.0, 0.0);
     }
     let inverse = LARGEST / largest;
-    let (mut upper, mut lower) = ([0_i8; GROUP], [0_i8; GROUP]);
+    let x = laid::<GROUP, PLANES>(x);
+    // Arrays of a known length, or else the loop is not made of whole registers.
+    const WHOLE: &str = "a group has two bytes a column";
+    let (upper, lower) = ints.split_at_mut(GROUP);
+    let upper: &mut [i8; GROUP] = upper.try_into().expect(WHOLE);
+    let lower: &mut [i8; GROUP] = lower.try_into().expect(WHOLE);
     let mut total = 0_i32;
     for i in 0..GROUP {
         let integer = (x[i] * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
@@ -64,24 +69,23 @@ fn one<const GROUP: usize, const PLANES: usize>(x: &[f32], ints: &mut [i8]) -> (
         let high = (integer + 64) >> 7;
         (upper[i], lower[i]) = (high as i8, (integer - (high << 7)) as i8);
     }
-    let (upper_places, lower_places) = ints.split_at_mut(GROUP);
-    lay::<GROUP, PLANES>(&upper, upper_places);
-    lay::<GROUP, PLANES>(&lower, lower_places);
     let step = largest / LARGEST;
     (step, step * total as f32)
 }
 
-/// Puts the bytes of a group in the order in which weights are unpacked.
+/// A group in the order in which weights are unpacked.
 #[inline(always)]
-fn lay<const GROUP: usize, const PLANES: usize>(bytes: &[i8; GROUP], places: &mut [i8]) {
+fn laid<const GROUP: usize, const PLANES: usize>(x: &[f32; GROUP]) -> [f32; GROUP] {
     let (unit, run) = (unit(GROUP), unit(GROUP) / PLANES);
-    for (from, to) in bytes.chunks_exact(unit).zip(places.chunks_exact_mut(unit)) {
+    let mut places = [0.0; GROUP];
+    for (from, to) in x.chunks_exact(unit).zip(places.chunks_exact_mut(unit)) {
         for (plane, to) in to.chunks_exact_mut(run).enumerate() {
             for (i, to) in to.iter_mut().enumerate() {
                 *to = from[i * PLANES + plane];
             }
         }
     }
+    places
 }
 
 /// Column of a group whose integer lies at `place` of it.

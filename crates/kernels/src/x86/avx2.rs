@@ -14,11 +14,10 @@ table!(Avx2, Avx2, Avx2Dots, ["avx2,fma,f16c"]);
 
 pub(crate) mod vnni {
     //! The same with AVX-VNNI.
-    use super::Avx2;
-    use crate::table::{Isa, table};
+    use crate::table::{Isa, integers};
     use crate::x86::dots::VnniDots;
 
-    table!(AvxVnni, Avx2, VnniDots, ["avx2,fma,f16c,avxvnni"]);
+    integers!(AvxVnni, VnniDots, ["avx2,fma,f16c,avxvnni"], super::KERNELS);
 }
 
 /// Lanes 0 to 7, then 8 to 15. Private to the code of `TABLE`: whoever calls one of its methods

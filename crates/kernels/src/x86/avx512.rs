@@ -15,15 +15,14 @@ table!(Avx512, Avx512, Avx512Dots, ["avx512f,avx512bw,avx512dq,avx512vl,avx2,fma
 
 pub(crate) mod vnni {
     //! The same with AVX-512 VNNI.
-    use super::Avx512;
-    use crate::table::{Isa, table};
+    use crate::table::{Isa, integers};
     use crate::x86::dots::Avx512VnniDots;
 
-    table!(
+    integers!(
         Avx512Vnni,
-        Avx512,
         Avx512VnniDots,
-        ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"]
+        ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"],
+        super::KERNELS
     );
 }
 

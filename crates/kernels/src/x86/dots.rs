@@ -3,11 +3,15 @@
 #![allow(unsafe_code, reason = "intrinsics of x86")]
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::avx2::Avx2;
 use super::avx512::Avx512;
+use super::tiles::{four, interleave, short_steps, starts, tile_by_fours, tile_by_pairs, turn};
 use super::unpack::thirty_two;
 use crate::dots::{Dots, TILE};
+use crate::ops::integers::{TileScratch, unpack};
+use crate::{Float, Matrix};
 
 /// Evaluates intrinsics of the table that calls.
 macro_rules! x86 {
@@ -19,6 +23,7 @@ macro_rules! x86 {
         unsafe { $body }
     }};
 }
+pub(super) use x86;
 
 /// AVX2, results as two registers of eight.
 #[derive(Clone, Copy)]
@@ -34,7 +39,7 @@ pub(crate) struct Avx512Dots;
 pub(crate) struct Avx512VnniDots;
 
 /// What a product of two adjacent bytes with two integers is at most.
-const fn pair_max(bits: usize) -> i32 {
+pub(super) const fn pair_max(bits: usize) -> i32 {
     ((1 << bits) - 1) * 2 * 127
 }
 
@@ -79,13 +84,13 @@ fn add_halves(low: __m256i, high: __m256i) -> __m256i {
 
 /// The integer of each lane, from the sums with upper and with lower bytes.
 #[inline(always)]
-fn both(upper: __m256i, lower: __m256i) -> __m256i {
+pub(super) fn both(upper: __m256i, lower: __m256i) -> __m256i {
     x86!(_mm256_add_epi32(_mm256_slli_epi32(upper, 7), lower))
 }
 
 /// The same from sums in pairs of sixteen bits.
 #[inline(always)]
-fn both_of_pairs(upper: __m256i, lower: __m256i) -> __m256i {
+pub(super) fn both_of_pairs(upper: __m256i, lower: __m256i) -> __m256i {
     x86!({
         let upper = _mm256_madd_epi16(upper, _mm256_set1_epi16(128));
         _mm256_add_epi32(upper, _mm256_madd_epi16(lower, _mm256_set1_epi16(1)))
@@ -129,13 +134,13 @@ fn eight_by_pairs<const BITS: usize, const GROUP: usize>(
 
 /// sum + two products, in sixteen bits.
 #[inline(always)]
-fn add_pairs(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
+pub(super) fn add_pairs(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
     x86!(_mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x)))
 }
 
 /// sum + four products a lane; sixteen bits hold two products of seven bits, not of eight.
 #[inline(always)]
-fn add_by_pairs<const BITS: usize>(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
+pub(super) fn add_by_pairs<const BITS: usize>(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
     let ones = x86!(_mm256_set1_epi16(1));
     if BITS < 8 {
         return x86!(_mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), ones)));
@@ -151,7 +156,7 @@ fn add_by_pairs<const BITS: usize>(sum: __m256i, w: __m256i, x: __m256i) -> __m2
 
 /// An instruction that adds four products to each lane. A type rather than a closure, so that it
 /// is sure to be inlined into code with the target features of its table.
-trait Fours {
+pub(super) trait Fours {
     fn add(sum: __m256i, w: __m256i, x: __m256i) -> __m256i;
 }
 
@@ -195,144 +200,6 @@ fn eight_by_fours<F: Fours, const BITS: usize, const GROUP: usize>(
     add_lanes(g)
 }
 
-/// Four columns of each of eight rows from eight columns times four of each: a transposition.
-#[inline(always)]
-fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
-    let mut twos = rows;
-    let mut fours = rows;
-    let mut out = rows;
-    for i in 0..4 {
-        let (a, b) = (rows[2 * i], rows[2 * i + 1]);
-        twos[2 * i] = x86!(_mm256_unpacklo_epi32(a, b));
-        twos[2 * i + 1] = x86!(_mm256_unpackhi_epi32(a, b));
-    }
-    for i in 0..4 {
-        let at = i / 2 * 4 + i % 2;
-        let (a, b) = (twos[at], twos[at + 2]);
-        fours[2 * i] = x86!(_mm256_unpacklo_epi64(a, b));
-        fours[2 * i + 1] = x86!(_mm256_unpackhi_epi64(a, b));
-    }
-    for i in 0..4 {
-        let (a, b) = (fours[i], fours[i + 4]);
-        out[i] = x86!(_mm256_permute2x128_si256(a, b, 0x20));
-        out[i + 4] = x86!(_mm256_permute2x128_si256(a, b, 0x31));
-    }
-    out
-}
-
-#[inline(always)]
-fn interleave<const BITS: usize, const GROUP: usize>(rows: &[&[u8]; TILE], out: &mut [u8]) {
-    let out = &mut out[..TILE * GROUP];
-    for run in 0..GROUP / 32 {
-        for half in 0..2 {
-            let mut eight = [x86!(_mm256_setzero_si256()); 8];
-            for (r, eight) in eight.iter_mut().enumerate() {
-                *eight = thirty_two::<BITS, GROUP>(rows[8 * half + r], run);
-            }
-            for (step, columns) in transpose(eight).into_iter().enumerate() {
-                let to = &mut out[(8 * run + step) * 4 * TILE + 32 * half..][..32];
-                x86!(_mm256_storeu_si256(to.as_mut_ptr().cast(), columns));
-            }
-        }
-    }
-}
-
-/// Four integers in every lane.
-#[inline(always)]
-fn four(x: &[i8], step: usize) -> i32 {
-    let [a, b, c, d] = *x[4 * step..].first_chunk().expect("a whole group is always passed");
-    i32::from_le_bytes([a as u8, b as u8, c as u8, d as u8])
-}
-
-#[inline(always)]
-fn load(weights: &[u8], at: usize) -> __m256i {
-    let weights = &weights[at..][..32];
-    x86!(_mm256_loadu_si256(weights.as_ptr().cast()))
-}
-
-/// Steps of four columns whose sums sixteen bits hold.
-const fn short_steps(bits: usize, group: usize) -> usize {
-    let most = I16_MAX / pair_max(bits);
-    let mut steps = group / 4;
-    while steps as i32 > most && steps > 1 {
-        steps /= 2;
-    }
-    steps
-}
-
-/// Vectors whose sums of sixteen rows, of upper and of lower bytes, registers hold.
-const TWO: usize = 2;
-
-/// Sixteen rows as two registers, for each vector.
-#[inline(always)]
-fn tile_by_pairs<const BITS: usize, const GROUP: usize, const V: usize>(
-    weights: &[u8],
-    x: [&[i8]; V],
-) -> [[__m256i; 2]; V] {
-    let weights = &weights[..TILE * GROUP];
-    let zero = x86!(_mm256_setzero_si256());
-    let mut out = [[zero; 2]; V];
-    let steps = const { short_steps(BITS, GROUP) };
-    for (out, x) in out.chunks_exact_mut(TWO).zip(x.chunks_exact(TWO)) {
-        for first in (0..GROUP / 4).step_by(steps) {
-            // Of each vector the upper bytes with both halves of the rows, then the lower ones.
-            let mut sums = [[[zero; 2]; 2]; TWO];
-            for step in first..first + steps {
-                let w = [load(weights, 64 * step), load(weights, 64 * step + 32)];
-                for v in 0..TWO {
-                    for byte in 0..2 {
-                        let x = x86!(_mm256_set1_epi32(four(&x[v][byte * GROUP..], step)));
-                        for h in 0..2 {
-                            let sum = sums[v][byte][h];
-                            sums[v][byte][h] = match BITS {
-                                8 => add_by_pairs::<8>(sum, w[h], x),
-                                _ => add_pairs(sum, w[h], x),
-                            };
-                        }
-                    }
-                }
-            }
-            for v in 0..TWO {
-                for h in 0..2 {
-                    let [upper, lower] = [sums[v][0][h], sums[v][1][h]];
-                    let sum =
-                        if BITS == 8 { both(upper, lower) } else { both_of_pairs(upper, lower) };
-                    out[v][h] = x86!(_mm256_add_epi32(out[v][h], sum));
-                }
-            }
-        }
-    }
-    out
-}
-
-#[inline(always)]
-fn tile_by_fours<F: Fours, const GROUP: usize, const V: usize>(
-    weights: &[u8],
-    x: [&[i8]; V],
-) -> [[__m256i; 2]; V] {
-    let weights = &weights[..TILE * GROUP];
-    let zero = x86!(_mm256_setzero_si256());
-    let mut out = [[zero; 2]; V];
-    for (out, x) in out.chunks_exact_mut(TWO).zip(x.chunks_exact(TWO)) {
-        let mut sums = [[[zero; 2]; 2]; TWO];
-        for step in 0..GROUP / 4 {
-            let w = [load(weights, 64 * step), load(weights, 64 * step + 32)];
-            for v in 0..TWO {
-                for byte in 0..2 {
-                    let x = x86!(_mm256_set1_epi32(four(&x[v][byte * GROUP..], step)));
-                    for h in 0..2 {
-                        sums[v][byte][h] = F::add(sums[v][byte][h], w[h], x);
-                    }
-                }
-            }
-        }
-        for v in 0..TWO {
-            out[v] = [both(sums[v][0][0], sums[v][1][0]), both(sums[v][0][1], sums[v][1][1])];
-        }
-    }
-    out
-}
-
 #[inline(always)]
 fn two_registers(low: __m256i, high: __m256i) -> Avx2 {
     x86!(Avx2(_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)))
@@ -356,9 +223,21 @@ fn joined<D: Dots<Eight = __m256i>, const V: usize>(sums: [[__m256i; 2]; V]) -> 
     out
 }
 
+/// Compiled once for both tables: there are eighteen forms of it.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn unpack_once(m: &Matrix<'_>, first: usize, panel: &Range<usize>, scratch: &mut TileScratch) {
+    unpack::<Avx2Dots>(m, first, panel, scratch);
+}
+
+/// The same with AVX-512.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+fn unpack_wide(m: &Matrix<'_>, first: usize, panel: &Range<usize>, scratch: &mut TileScratch) {
+    unpack::<Avx512Dots>(m, first, panel, scratch);
+}
+
 /// What the four have in common.
 macro_rules! common {
-    ($lanes:ty, $join:ident) => {
+    ($lanes:ty, $join:ident, $wide:literal, $once:ident) => {
         type L = $lanes;
         type Eight = __m256i;
 
@@ -371,8 +250,20 @@ macro_rules! common {
             $join(low, high)
         }
         #[inline(always)]
-        fn interleave<const BITS: usize, const GROUP: usize>(rows: &[&[u8]; TILE], out: &mut [u8]) {
-            interleave::<BITS, GROUP>(rows, out);
+        fn interleave<const BITS: usize, const GROUP: usize>(
+            rows: &[u8],
+            bytes: Range<usize>,
+            out: &mut [u8],
+        ) {
+            interleave::<BITS, GROUP, $wide>(rows, bytes, out);
+        }
+        #[inline(always)]
+        fn turn(params: Float, rows: &[u8], out: &mut [f32]) {
+            turn(params, rows, out);
+        }
+        #[inline(always)]
+        fn unpack(m: &Matrix<'_>, first: usize, panel: &Range<usize>, scratch: &mut TileScratch) {
+            x86!($once(m, first, panel, scratch));
         }
     };
 }
@@ -403,65 +294,96 @@ macro_rules! pairs {
             eight_by_pairs::<BITS, GROUP>(w, x, count)
         }
         #[inline(always)]
-        fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
+        fn tile<const V: usize>(
+            (bits, group): (usize, usize),
             w: &[u8],
             x: [&[i8]; V],
         ) -> [Self::L; V] {
-            joined::<Self, V>(tile_by_pairs::<BITS, GROUP, V>(w, x))
+            joined::<Self, V>(match bits {
+                8 => tile_by_pairs::<true, V>((1, group), w, x),
+                _ => tile_by_pairs::<false, V>((short_steps(bits, group), group), w, x),
+            })
         }
     };
 }
 
 impl Dots for Avx2Dots {
-    common!(Avx2, two_registers);
+    common!(Avx2, two_registers, false, unpack_once);
     pairs!();
 }
 
 impl Dots for Avx512Dots {
-    common!(Avx512, one_register);
+    common!(Avx512, one_register, true, unpack_wide);
     pairs!();
 }
 
 impl Dots for VnniDots {
-    common!(Avx2, two_registers);
+    common!(Avx2, two_registers, false, unpack_once);
     fours!();
 
     #[inline(always)]
-    fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
-        w: &[u8],
-        x: [&[i8]; V],
-    ) -> [Avx2; V] {
-        joined::<Self, V>(tile_by_fours::<Self, GROUP, V>(w, x))
+    fn tile<const V: usize>((_, group): (usize, usize), w: &[u8], x: [&[i8]; V]) -> [Avx2; V] {
+        joined::<Self, V>(tile_by_fours::<Self, V>(group, w, x))
     }
 }
 
 impl Dots for Avx512VnniDots {
-    common!(Avx512, one_register);
+    common!(Avx512, one_register, true, unpack_wide);
     fours!();
 
+    const EIGHT_TOGETHER: bool = true;
+
     #[inline(always)]
-    fn tile<const BITS: usize, const GROUP: usize, const V: usize>(
+    fn tile<const V: usize>(
+        (_, group): (usize, usize),
         weights: &[u8],
         x: [&[i8]; V],
     ) -> [Avx512; V] {
-        let weights = &weights[..TILE * GROUP];
-        let mut sums = [[x86!(_mm512_setzero_si512()); V]; 2];
-        for step in 0..GROUP / 4 {
-            let w = &weights[64 * step..][..64];
-            let w = x86!(_mm512_loadu_si512(w.as_ptr().cast()));
-            for (byte, sums) in sums.iter_mut().enumerate() {
-                for v in 0..V {
-                    let x = x86!(_mm512_set1_epi32(four(&x[v][byte * GROUP..], step)));
-                    sums[v] = x86!(_mm512_dpbusd_epi32(sums[v], w, x));
-                }
+        let x = starts(&x, group);
+        let zero = x86!(_mm512_setzero_si512());
+        let (mut upper, mut lower) = ([zero; V], [zero; V]);
+        if V == 8 {
+            for (step, w) in weights[..TILE * group].as_chunks::<64>().0.iter().enumerate() {
+                add_step(&mut upper, &mut lower, w, &x, (4 * step, group));
+            }
+        } else {
+            // Sums under way at the same time hide how long one addition takes.
+            let (mut second, mut another) = ([zero; V], [zero; V]);
+            for (run, w) in weights[..TILE * group].as_chunks::<128>().0.iter().enumerate() {
+                let (w, next) = w.split_at(64);
+                add_step(&mut upper, &mut lower, w, &x, (8 * run, group));
+                add_step(&mut second, &mut another, next, &x, (8 * run + 4, group));
+            }
+            for v in 0..V {
+                upper[v] = x86!(_mm512_add_epi32(upper[v], second[v]));
+                lower[v] = x86!(_mm512_add_epi32(lower[v], another[v]));
             }
         }
         let mut out = [Avx512(x86!(_mm512_setzero_ps())); V];
         for v in 0..V {
-            let upper = x86!(_mm512_slli_epi32(sums[0][v], 7));
-            let both = x86!(_mm512_add_epi32(upper, sums[1][v]));
+            let both = x86!(_mm512_add_epi32(_mm512_slli_epi32(upper[v], 7), lower[v]));
             out[v] = x86!(Avx512(_mm512_cvtepi32_ps(both)));
         }
         out
+    }
+}
+
+/// Four columns of sixteen rows with as many integers of each vector, from number `at` of the
+/// upper and of the lower bytes on.
+#[inline(always)]
+fn add_step<const V: usize>(
+    upper: &mut [__m512i; V],
+    lower: &mut [__m512i; V],
+    w: &[u8],
+    x: &[*const i8; V],
+    (at, group): (usize, usize),
+) {
+    let w = &w[..64];
+    let w = x86!(_mm512_loadu_si512(w.as_ptr().cast()));
+    for v in 0..V {
+        let integers = x86!(_mm512_set1_epi32(four(x[v], at)));
+        upper[v] = x86!(_mm512_dpbusd_epi32(upper[v], w, integers));
+        let integers = x86!(_mm512_set1_epi32(four(x[v], group + at)));
+        lower[v] = x86!(_mm512_dpbusd_epi32(lower[v], w, integers));
     }
 }

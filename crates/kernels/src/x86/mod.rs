@@ -2,10 +2,12 @@
 
 use crate::table::Kernels;
 
+mod amx;
 pub(crate) mod avx2;
 pub(crate) mod avx512;
 mod bits;
 mod dots;
+mod tiles;
 mod unpack;
 
 /// The tables whose target features this processor and its system have, the best one last.
@@ -28,6 +30,9 @@ pub(crate) fn available() -> Vec<&'static Kernels> {
         tables.push(&avx512::TABLE);
         if is_x86_feature_detected!("avx512vnni") {
             tables.push(&avx512::vnni::TABLE);
+            if amx::is_permitted() {
+                tables.push(&amx::TABLE);
+            }
         }
     }
     tables

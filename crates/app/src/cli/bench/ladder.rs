@@ -30,7 +30,7 @@ pub(crate) struct KernelsArgs {
     /// Measure only what has a name that begins so, such as lut, deltanet, fork_join
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Option<String>,
-    /// Instructions to use: scalar, avx2, avx512 [default: the best that are there]
+    /// Instructions to use: scalar, avx2, avxvnni, avx512, avx512vnni, amx [default: the best that are there]
     #[arg(long, value_name = "NAME")]
     pub(crate) isa: Option<String>,
     /// Print one line of JSON instead of the table
