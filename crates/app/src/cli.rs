@@ -1,6 +1,7 @@
 //! The command line: every command, every flag, and what their help says.
 
 mod bench;
+mod chat;
 mod generation;
 mod kl;
 mod machine;
@@ -14,6 +15,7 @@ pub(crate) use bench::{
     Announced, BenchCommand, CacheArgs, DiskArgs, KernelsArgs, PhaseChoice, PolicyChoice, Prompts,
     Router, SpeedArgs,
 };
+pub(crate) use chat::ChatArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use kl::KlArgs;
@@ -65,6 +67,9 @@ pub(crate) enum Command {
     /// Answer one prompt
     #[command(after_long_help = RUN_EXAMPLES, after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Talk with a model in the terminal
+    #[command(after_long_help = chat::EXAMPLES, after_help = chat::EXAMPLES)]
+    Chat(Box<ChatArgs>),
     /// Show where every byte of memory would go, without loading anything
     Plan(PlanArgs),
     /// Show what a checkpoint holds: numbers, storage, bytes a token touches

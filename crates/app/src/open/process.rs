@@ -16,6 +16,10 @@ const TOKENIZER_PEAK: u64 = 13;
 /// changes (4 bytes each), its candidates (16), and whether an id was seen.
 const ROWS_BYTES: u64 = 3 * 4 + 16 + 1;
 
+/// What a conversation on the screen takes: grammars of code, what was said, lines of it, cells of
+/// two screens.
+pub(super) const SCREEN_BYTES: u64 = 32 << 20;
+
 /// The bytes to plan for. The tokenizer is read before the trunk, so that the trunk's room is where
 /// the reading of it happens; only what does not fit there counts.
 pub(super) fn bytes(

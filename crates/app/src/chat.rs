@@ -1,0 +1,92 @@
+//! The command `chat`: a conversation in the terminal, drawn on a whole screen or line by line.
+
+mod clean;
+mod command;
+mod core;
+mod gauge;
+mod mention;
+mod plain;
+mod stage;
+mod talk;
+mod wire;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use engine::Forward;
+
+use crate::cli::{ChatArgs, ModelArgs};
+use crate::fault::Fault;
+use crate::language::Language;
+use crate::open::{self, Checkpoint, Texts};
+use crate::{interrupt, prompt, run, say};
+use core::{Core, Spending};
+use gauge::Gauge;
+use stage::{Load, Stage};
+use talk::Talk;
+
+/// Runs the command; `start` is when the program began.
+pub(crate) fn chat(args: &ChatArgs, start: Instant) -> Result<(), Fault> {
+    let cancel = interrupt::watch()?;
+    // Whoever types a wrong file name hears of it before a model is loaded.
+    let system = args.system.as_ref().map(prompt::given).transpose()?;
+    let (machine, experts) = (args.machine.clone(), args.model.experts_per_token);
+    let load = move |source: Option<&Path>, cancel: &AtomicBool, loud: bool| {
+        let model = source.map(Path::to_owned);
+        let model = ModelArgs { model, experts_per_token: experts };
+        let checkpoint = Checkpoint::open(&model)?;
+        let planned = checkpoint.plan(&machine, Texts::Conversation, None)?;
+        let language = Language::open(&checkpoint.directory)?;
+        let warnings = run::warnings(&checkpoint, &planned);
+        let conditions = run::conditions(&machine, &checkpoint, &planned);
+        let loaded = match loud {
+            true => checkpoint.load(&planned, cancel),
+            false => checkpoint.load_telling(&planned, cancel, &|_, _| ()),
+        }?;
+        let unlocked = open::unlocked(&loaded, &planned.plan);
+        let warnings = warnings.into_iter().chain(unlocked).collect();
+        Stage::new(loaded, language, model.model, planned.plan.ctx, conditions, warnings)
+            .map_err(Fault::failed)
+    };
+    let mut stage = load(args.model.model.as_deref(), cancel, true)?;
+    stage.conditions.start_seconds = start.elapsed().as_secs_f64();
+    stage.warnings.iter().for_each(say::warning);
+    hold(args, system, stage, Box::new(move |source| load(source, cancel, false)), cancel)
+}
+
+/// Holds the conversation on a thread of its own, and shows it on this one.
+pub(crate) fn hold<F: Forward>(
+    args: &ChatArgs,
+    system: Option<String>,
+    stage: Stage<F>,
+    load: Load<F>,
+    cancel: &'static AtomicBool,
+) -> Result<(), Fault> {
+    let directory = std::env::current_dir().map_err(Fault::failed)?;
+    let (give, orders) = channel();
+    let (told, hear) = channel();
+    let gauge = Gauge::default();
+    let core = Core {
+        stage: Some(stage),
+        load,
+        talk: Talk { system, ..Talk::default() },
+        generation: args.generation.clone(),
+        directory,
+        gauge: gauge.clone(),
+        cancel,
+        orders,
+        told,
+        typed: None,
+        last: None,
+        spent: Spending::default(),
+    };
+    std::thread::scope(|scope| {
+        let held = scope.spawn(move || core.run());
+        let shown = plain::talk(args, &give, &hear, &gauge, cancel);
+        drop((give, hear));
+        let held = held.join().unwrap_or_else(|_| Err(Fault::failed("the conversation panicked")));
+        held.and(shown)
+    })
+}
