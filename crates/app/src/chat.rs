@@ -4,12 +4,15 @@ mod clean;
 mod command;
 mod core;
 mod gauge;
+mod markdown;
 mod mention;
 mod plain;
+mod rich;
 mod stage;
 mod talk;
 mod wire;
 
+use std::io::{IsTerminal as _, stdin, stdout};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
@@ -68,6 +71,7 @@ pub(crate) fn hold<F: Forward>(
     let (give, orders) = channel();
     let (told, hear) = channel();
     let gauge = Gauge::default();
+    let place = rich::Place { name: stage.name.clone(), directory: directory.clone() };
     let core = Core {
         stage: Some(stage),
         load,
@@ -84,9 +88,18 @@ pub(crate) fn hold<F: Forward>(
     };
     std::thread::scope(|scope| {
         let held = scope.spawn(move || core.run());
-        let shown = plain::talk(args, &give, &hear, &gauge, cancel);
+        let shown = if args.plain || !is_screen() {
+            plain::talk(args, &give, &hear, &gauge, cancel)
+        } else {
+            rich::talk(place, &give, &hear, &gauge, cancel)
+        };
         drop((give, hear));
         let held = held.join().unwrap_or_else(|_| Err(Fault::failed("the conversation panicked")));
         held.and(shown)
     })
+}
+
+/// Whether there is a whole screen to draw on, and somebody before it.
+fn is_screen() -> bool {
+    stdin().is_terminal() && stdout().is_terminal() && anstyle_query::term_supports_color()
 }
