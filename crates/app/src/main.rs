@@ -20,11 +20,15 @@ mod prompt;
 mod repack;
 mod report;
 mod run;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until chat opens sessions"))]
+mod saved;
 mod say;
 mod size;
 mod speed;
 mod synth;
 mod table;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until chat calls tools"))]
+mod tool;
 mod verify;
 
 use std::process::ExitCode;
