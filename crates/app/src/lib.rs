@@ -21,11 +21,13 @@ mod prompt;
 mod repack;
 mod report;
 mod run;
+mod saved;
 mod say;
 mod size;
 mod speed;
 mod synth;
 mod table;
+mod tool;
 mod verify;
 
 use std::process::ExitCode;
