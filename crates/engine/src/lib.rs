@@ -35,8 +35,8 @@ pub use tokenizer::{
     AddedToken, DecodeStream, Tokenizer, TokenizerError, TokenizerSource, starts_thinking, stop_ids,
 };
 pub use tools::{
-    CALL_BYTES_DEFAULT, CallEvent, CallForm, CallParser, CallReader, Ended, Heard, Malformed,
-    Piece, SchemaError, ToolCall, ToolDeclaration, Tools, ToolsError, assistant_message,
-    limited_result, tool_message,
+    CALL_BYTES_DEFAULT, CallConstraint, CallEvent, CallForm, CallMask, CallParser, CallReader,
+    CallTokens, ConstraintError, Ended, Heard, Malformed, Piece, SchemaError, ToolCall,
+    ToolDeclaration, Tools, ToolsError, assistant_message, limited_result, tool_message,
 };
 pub use turn::{Turn, TurnError};

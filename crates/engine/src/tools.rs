@@ -5,8 +5,10 @@
 //! [`Tools`] says which functions there are and types their arguments; [`assistant_message`] and
 //! [`tool_message`] put both sides into a [`crate::Conversation`].
 
+mod constraint;
 mod declare;
 mod form;
+mod grammar;
 mod json_form;
 mod messages;
 mod parser;
@@ -14,6 +16,7 @@ mod reader;
 mod schema;
 mod tagged;
 
+pub use constraint::{CallConstraint, CallMask, CallTokens, ConstraintError};
 pub use declare::{ToolDeclaration, Tools, ToolsError};
 pub use form::CallForm;
 pub use messages::{assistant_message, limited_result, tool_message};

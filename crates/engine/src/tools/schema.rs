@@ -3,6 +3,7 @@
 mod check;
 mod read;
 
+pub(super) use read::BOUND_MAX as NUMBER_MAX;
 use serde_json::{Map, Value, json};
 
 /// The types of JSON, with whole numbers as one of their own.
