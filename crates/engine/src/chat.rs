@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 pub use source::TemplateSource;
 
 use crate::tokenizer::Tokenizer;
+use crate::tools::CallForm;
 
 /// What a template renders.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +101,13 @@ impl ChatTemplate {
             render::check(&template.origin, text)?;
         }
         Ok(template)
+    }
+
+    /// How the model that this template belongs to writes calls; `None` where the template knows
+    /// none.
+    #[must_use]
+    pub fn call_form(&self) -> Option<CallForm> {
+        CallForm::of(self.tool_use.as_ref().unwrap_or(&self.default))
     }
 
     /// Renders a conversation.

@@ -12,6 +12,7 @@ mod stop;
 pub mod testing;
 mod think;
 mod tokenizer;
+mod tools;
 mod turn;
 
 pub use chat::{
@@ -32,5 +33,10 @@ pub use stop::StopStrings;
 pub use think::{Said, ThinkSplit};
 pub use tokenizer::{
     AddedToken, DecodeStream, Tokenizer, TokenizerError, TokenizerSource, starts_thinking, stop_ids,
+};
+pub use tools::{
+    CALL_BYTES_DEFAULT, CallConstraint, CallEvent, CallForm, CallMask, CallParser, CallReader,
+    CallTokens, ConstraintError, Ended, Heard, Malformed, Piece, SchemaError, ToolCall,
+    ToolDeclaration, Tools, ToolsError, assistant_message, limited_result, tool_message,
 };
 pub use turn::{Turn, TurnError};

@@ -1,0 +1,245 @@
+//! Constrained calls: inside a call, only what completes it to one that is well-formed and fits.
+
+use std::sync::Arc;
+
+use llguidance::api::TopLevelGrammar;
+use llguidance::{Matcher, ParserFactory};
+use toktrie::{InferenceCapabilities, TokRxInfo, TokTrie, TokenizerEnv};
+
+use super::grammar::grammar;
+use super::reader::call_marks;
+use super::{CLOSE, CallForm, OPEN, Tools};
+use crate::brief::brief;
+use crate::sample::Mask;
+use crate::tokenizer::{Tokenizer, starts_thinking};
+
+/// States of a call's automaton at most; each takes 1 to 2 KiB, and a call makes a few hundred.
+const STATES_MAX: usize = 16_384;
+
+/// Why calls cannot be constrained. Each message is one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConstraintError {
+    /// The tokenizer has no tokens for the marks, so where a call begins is open.
+    #[error("the tokenizer has no tokens {OPEN} and {CLOSE}: calls cannot be constrained")]
+    NoMarks,
+    /// There is nothing to call.
+    #[error("no tools are declared: there are no calls to constrain")]
+    NoTools,
+    /// The tokens or the declarations are beyond what the automaton takes.
+    #[error("calls cannot be constrained to these declarations: {}", brief(.what))]
+    Grammar {
+        /// What it said.
+        what: String,
+    },
+}
+
+/// The tokens of a tokenizer as the automaton wants them: made once, shared by all sets of tools.
+#[derive(Clone)]
+pub struct CallTokens {
+    factory: Arc<ParserFactory>,
+    open: u32,
+    close: u32,
+    think: Option<(u32, u32)>,
+}
+
+impl std::fmt::Debug for CallTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { open, close, think, .. } = self;
+        f.debug_struct("CallTokens")
+            .field("open", open)
+            .field("close", close)
+            .field("think", think)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the automaton sees of a tokenizer.
+struct Words(TokTrie);
+
+impl TokenizerEnv for Words {
+    fn tok_trie(&self) -> &TokTrie {
+        &self.0
+    }
+
+    fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<u32> {
+        self.0.greedy_tokenize(bytes)
+    }
+
+    fn tokenize_is_canonical(&self) -> bool {
+        false
+    }
+}
+
+impl CallTokens {
+    /// Takes a tokenizer's tokens, about a third of a second for 250,000 of them. Added tokens are
+    /// no text: only the closing mark can come up in a constrained call.
+    ///
+    /// # Errors
+    /// [`ConstraintError::NoMarks`], [`ConstraintError::Grammar`].
+    pub fn new(tokenizer: &Tokenizer) -> Result<Self, ConstraintError> {
+        let (open, close) = call_marks(tokenizer).ok_or(ConstraintError::NoMarks)?;
+        let size = u32::try_from(tokenizer.size()).unwrap_or(u32::MAX);
+        let added = tokenizer.added();
+        let word = |id: u32| {
+            let mut word = Vec::new();
+            if added.binary_search_by_key(&id, |token| token.id).is_ok() {
+                word.push(TokTrie::SPECIAL_TOKEN_MARKER);
+            }
+            word.extend_from_slice(tokenizer.token_bytes(id).unwrap_or_default());
+            word
+        };
+        let words: Vec<Vec<u8>> = (0..size).map(word).collect();
+        // The end of the text never lies inside a call, so the id given for it is never allowed.
+        let trie = TokTrie::from(&TokRxInfo::new(size, open), &words);
+        drop(words);
+        let mut factory = ParserFactory::new(
+            &(Arc::new(Words(trie)) as _),
+            InferenceCapabilities::default(),
+            &[],
+        )
+        .map_err(refused)?;
+        factory.quiet();
+        let limits = factory.limits_mut();
+        limits.max_lexer_states = STATES_MAX;
+        limits.verbose_errors = false;
+        Ok(Self { factory: Arc::new(factory), open, close, think: tokenizer.think_ids() })
+    }
+}
+
+/// The calls of one set of tools, ready to be held to.
+pub struct CallConstraint {
+    /// Before the first id of a call; cloned for each.
+    start: Matcher,
+    tokens: CallTokens,
+}
+
+impl std::fmt::Debug for CallConstraint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallConstraint").field("tokens", &self.tokens).finish_non_exhaustive()
+    }
+}
+
+impl CallConstraint {
+    /// Compiles declarations.
+    ///
+    /// # Errors
+    /// [`ConstraintError::NoTools`], [`ConstraintError::Grammar`].
+    pub fn new(
+        tokens: &CallTokens,
+        tools: &Tools,
+        form: CallForm,
+    ) -> Result<Self, ConstraintError> {
+        if tools.is_empty() {
+            return Err(ConstraintError::NoTools);
+        }
+        let text = grammar(tools, form, tokens.close);
+        let parser = tokens.factory.create_parser(TopLevelGrammar::from_lark(text));
+        let start = Matcher::new(Ok(parser.map_err(refused)?));
+        match start.get_error() {
+            Some(what) => Err(ConstraintError::Grammar { what }),
+            None => Ok(Self { start, tokens: tokens.clone() }),
+        }
+    }
+
+    /// The mask of one turn, for [`crate::generate`]. A prompt that ends in the opening mark has
+    /// begun a call.
+    #[must_use]
+    pub fn mask(&self, prompt: &[u32]) -> CallMask<'_> {
+        let thinking = self.tokens.think.is_some_and(|think| starts_thinking(prompt, think));
+        let mut mask = CallMask { constraint: self, thinking, state: State::Outside };
+        if prompt.last() == Some(&self.tokens.open) {
+            mask.accept(self.tokens.open);
+        }
+        mask
+    }
+}
+
+/// Leaves everything outside of calls as it is, reasoning included. Inside a call it allows what
+/// completes it; no added token but the closing mark does, so a turn cannot end there.
+pub struct CallMask<'c> {
+    constraint: &'c CallConstraint,
+    thinking: bool,
+    state: State,
+}
+
+enum State {
+    Outside,
+    Inside(Box<Matcher>),
+    /// The automaton gave up: nothing is allowed any more, which ends the turn with an error.
+    Failed(String),
+}
+
+impl std::fmt::Debug for CallMask<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallMask").field("inside", &self.inside()).finish_non_exhaustive()
+    }
+}
+
+impl CallMask<'_> {
+    /// Whether the next id belongs to a call.
+    #[must_use]
+    pub fn inside(&self) -> bool {
+        !matches!(self.state, State::Outside)
+    }
+
+    /// Why nothing is allowed any more: what to tell after [`crate::SampleError::AllForbidden`].
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match &self.state {
+            State::Failed(what) => Some(what),
+            _ => None,
+        }
+    }
+}
+
+impl Mask for CallMask<'_> {
+    fn allow(&mut self, logits: &mut [f32]) {
+        let State::Inside(matcher) = &mut self.state else {
+            if self.inside() {
+                logits.fill(f32::NEG_INFINITY);
+            }
+            return;
+        };
+        match matcher.compute_mask() {
+            Ok(allowed) => {
+                for (word, logits) in allowed.as_slice().iter().zip(logits.chunks_mut(32)) {
+                    for (bit, logit) in logits.iter_mut().enumerate() {
+                        if word & (1 << bit) == 0 {
+                            *logit = f32::NEG_INFINITY;
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                self.state = State::Failed(brief(error));
+                logits.fill(f32::NEG_INFINITY);
+            }
+        }
+    }
+
+    fn accept(&mut self, id: u32) {
+        let tokens = &self.constraint.tokens;
+        match &mut self.state {
+            State::Outside => match tokens.think {
+                Some((open, _)) if id == open => self.thinking = true,
+                Some((_, close)) if id == close => self.thinking = false,
+                _ if id == tokens.open && !self.thinking => {
+                    // Its own tables: those of one call are given back when it ends.
+                    self.state = State::Inside(Box::new(self.constraint.start.deep_clone()));
+                }
+                _ => {}
+            },
+            State::Inside(matcher) => match matcher.consume_token(id) {
+                Ok(()) if matcher.is_stopped() => self.state = State::Outside,
+                Ok(()) => {}
+                Err(error) => self.state = State::Failed(brief(error)),
+            },
+            State::Failed(_) => {}
+        }
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> ConstraintError {
+    ConstraintError::Grammar { what: error.to_string() }
+}
