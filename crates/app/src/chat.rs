@@ -1,9 +1,10 @@
 //! The command `chat`: a conversation in the terminal, drawn on a whole screen or line by line.
 
-mod clean;
 mod command;
 mod core;
 mod gauge;
+mod keep;
+mod kit;
 mod markdown;
 mod mention;
 mod plain;
@@ -27,6 +28,8 @@ use crate::open::{self, Checkpoint, Texts};
 use crate::{interrupt, prompt, run, say};
 use core::{Core, Spending};
 use gauge::Gauge;
+use keep::Keep;
+use kit::Kit;
 use stage::{Load, Stage};
 use talk::Talk;
 
@@ -71,6 +74,10 @@ pub(crate) fn hold<F: Forward>(
     let (give, orders) = channel();
     let (told, hear) = channel();
     let gauge = Gauge::default();
+    let kit = Kit::open(&args.tools, directory.clone())?;
+    let calls = kit.as_ref().map(|kit| kit.calls(&stage.language)).transpose();
+    let calls = calls.map_err(|why| Fault::command_line(format!("--tools: {why}")))?;
+    let keep = Keep::new(keep::shelf(args.sessions.as_deref(), !args.no_save)?);
     let place = rich::Place { name: stage.name.clone(), directory: directory.clone() };
     let core = Core {
         stage: Some(stage),
@@ -78,16 +85,20 @@ pub(crate) fn hold<F: Forward>(
         talk: Talk { system, ..Talk::default() },
         generation: args.generation.clone(),
         directory,
+        keep,
+        kit,
+        calls,
         gauge: gauge.clone(),
         cancel,
         orders,
         told,
         typed: None,
+        cut: None,
         last: None,
         spent: Spending::default(),
     };
     std::thread::scope(|scope| {
-        let held = scope.spawn(move || core.run());
+        let held = scope.spawn(move || core.run(args.resume.as_deref()));
         let shown = if args.plain || !is_screen() {
             plain::talk(args, &give, &hear, &gauge, cancel)
         } else {

@@ -15,7 +15,7 @@ pub(crate) use bench::{
     Announced, BenchCommand, CacheArgs, DiskArgs, KernelsArgs, PhaseChoice, PolicyChoice, Prompts,
     Router, SpeedArgs,
 };
-pub(crate) use chat::ChatArgs;
+pub(crate) use chat::{ChatArgs, Sandbox, ToolArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use kl::KlArgs;

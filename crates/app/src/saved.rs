@@ -16,5 +16,5 @@ mod whole;
 pub(crate) use export::{json, markdown};
 pub(crate) use open::Saved;
 pub(crate) use shelf::{Entry, Shelf};
-pub(crate) use state::{Kept, Restored};
-pub(crate) use text::{Head, Message, ModelMark, Partial, Piece, Role, Settings};
+pub(crate) use state::{Restored, hex};
+pub(crate) use text::{Head, Message, ModelMark, Piece, Role, Settings};

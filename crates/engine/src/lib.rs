@@ -23,7 +23,9 @@ pub use forward::{
     Checkpoint, Control, Facts, Forward, ForwardError, Output, Progress, Spent, Step, StepOutput,
     Want,
 };
-pub use generate::{Event, GenerateError, Generated, Phase, Settings, StopReason, generate};
+pub use generate::{
+    Event, GenerateError, Generated, Phase, Settings, StopReason, generate, generate_watched,
+};
 pub use sample::{
     Choice, History, LogProbs, Mask, SampleError, Sampler, Sampling, SamplingError,
     SamplingOverrides, log_probabilities, logits_hash,

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use super::wire::{Command, Form};
+use crate::tool::{escaped_line, shortened};
+
+/// Of what is no command, this much is said.
+const NAME_CHARS: usize = 40;
 
 /// A command as `/help` shows it.
 struct Entry {
@@ -22,7 +26,7 @@ const fn entry(
 }
 
 /// In the order in which help tells them. What sets generation is called as its flag.
-const ALL: [Entry; 25] = [
+const ALL: [Entry; 28] = [
     entry("help", "", "these lines", |_, _| Ok(Command::Help)),
     entry("new", "", "a new conversation, with the same settings", |_, _| Ok(Command::New)),
     entry("system", "[TEXT|@FILE|off]", "the system message", |_, rest| {
@@ -44,12 +48,18 @@ const ALL: [Entry; 25] = [
     entry("save", "[NAME]", "keep this conversation under a name", |_, rest| {
         Ok(Command::Save(rest.map(str::to_owned)))
     }),
-    entry("load", "NAME", "go on with a saved conversation", |_, rest| {
-        rest.map(|name| Command::Load(name.to_owned()))
-            .ok_or_else(|| "accepted: /load NAME, as /sessions lists them".to_owned())
+    entry("load", "NAME", "go on with a saved conversation", |name, rest| {
+        needed(name, rest, Command::Load)
+    }),
+    entry("title", "TEXT", "what this conversation is called in the list", |name, rest| {
+        needed(name, rest, Command::Title)
+    }),
+    entry("delete", "NAME", "delete a saved conversation", |name, rest| {
+        needed(name, rest, Command::Delete)
     }),
     entry("sessions", "", "saved conversations", |_, _| Ok(Command::Sessions)),
     entry("retry", "", "answer the last message again", |_, _| Ok(Command::Retry)),
+    entry("continue", "", "go on with an answer that was cut off", |_, _| Ok(Command::Continue)),
     entry("undo", "", "forget the last message and its answer", |_, _| Ok(Command::Undo)),
     entry("edit", "[TEXT]", "change the last message, or replace it by a text", |_, rest| {
         Ok(Command::Edit(rest.map(str::to_owned)))
@@ -63,6 +73,15 @@ const ALL: [Entry; 25] = [
 
 fn set(name: &'static str, rest: Option<&str>) -> Result<Command, String> {
     Ok(Command::Set(name, rest.map(str::to_owned)))
+}
+
+fn needed(
+    name: &str,
+    rest: Option<&str>,
+    command: impl FnOnce(String) -> Command,
+) -> Result<Command, String> {
+    let rest = rest.map(|rest| command(rest.to_owned()));
+    rest.ok_or_else(|| format!("/{name} takes something, as /help shows"))
 }
 
 fn export(rest: Option<&str>) -> Result<Command, String> {
@@ -89,14 +108,14 @@ pub(crate) fn read(line: &str) -> Option<Result<Command, String>> {
         None => (typed.trim(), None),
     };
     let Some(entry) = ALL.iter().find(|entry| entry.name == name) else {
-        let name: String = name.chars().take(40).map(super::clean::visible).collect();
+        let name = shortened(&escaped_line(name), NAME_CHARS);
         return Some(Err(format!(
             "/{name} is no command; accepted: those that /help lists, or // for a message that \
              begins with a slash"
         )));
     };
     if let (true, Some(rest)) = (entry.takes.is_empty(), rest) {
-        let rest: String = rest.chars().take(40).map(super::clean::visible).collect();
+        let rest = shortened(&escaped_line(rest), NAME_CHARS);
         return Some(Err(format!("/{name} takes nothing, found `{rest}`")));
     }
     Some((entry.read)(entry.name, rest))
@@ -151,9 +170,9 @@ mod tests {
         for (line, want) in [
             ("/hlep", "/hlep is no command"),
             ("/quit now", "/quit takes nothing, found `now`"),
-            ("/load", "accepted: /load NAME"),
+            ("/load", "/load takes something"),
             ("/export pdf", "accepted: /export md"),
-            ("/\u{1b}[2J", "/\u{241b}[2J is no command"),
+            ("/\u{1b}[2J", "/\\u{1b}[2J is no command"),
         ] {
             let error = read(line).expect("a command").expect_err("not a good one");
             assert!(error.starts_with(want), "{line}: {error}");

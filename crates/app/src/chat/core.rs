@@ -1,6 +1,9 @@
 //! The conversation on its own thread: it takes orders one at a time, and tells whoever shows it what happens.
 
 mod answer;
+mod calls;
+mod kept;
+mod listener;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -13,12 +16,15 @@ use std::sync::mpsc::{Receiver, Sender};
 use engine::{Forward, Generated};
 
 use super::gauge::Gauge;
+use super::keep::Keep;
+use super::kit::{Calls, Kit};
 use super::stage::{Load, Stage};
 use super::talk::Talk;
 use super::wire::{Command, Order, Told};
 use super::{command, mention};
 use crate::cli::GenerationArgs;
 use crate::fault::Fault;
+use crate::saved::{Message, Role};
 
 /// A message of more bytes than this for each id of the context cannot fit, and is refused before a
 /// tokenizer spends memory on it.
@@ -30,7 +36,11 @@ pub(crate) struct Core<F: Forward> {
     pub(crate) stage: Option<Stage<F>>,
     pub(crate) load: Load<F>,
     pub(crate) talk: Talk,
+    pub(crate) keep: Keep,
     pub(crate) generation: GenerationArgs,
+    pub(crate) kit: Option<Kit>,
+    /// `None` without tools, or where the model cannot call.
+    pub(crate) calls: Option<Calls>,
     /// Where mentioned files are looked for.
     pub(crate) directory: PathBuf,
     pub(crate) gauge: Gauge,
@@ -39,6 +49,8 @@ pub(crate) struct Core<F: Forward> {
     pub(crate) told: Sender<Told>,
     /// The last message as it was typed, before files were put into it.
     pub(crate) typed: Option<String>,
+    /// The ids of the last answer, if it was cut off.
+    pub(crate) cut: Option<Vec<u32>>,
     pub(crate) last: Option<Generated>,
     pub(crate) spent: Spending,
 }
@@ -57,16 +69,26 @@ pub(crate) struct Spending {
 /// What was not done, said as it is shown.
 type Done = Result<(), String>;
 
+/// What a fault says.
+fn line(fault: &Fault) -> String {
+    fault.line().unwrap_or("interrupted").to_owned()
+}
+
 impl<F: Forward> Core<F> {
-    /// Takes orders until somebody wants to leave or nobody listens any more.
+    /// Takes orders until somebody wants to leave or nobody listens any more; takes up a saved
+    /// session first, if one is named.
     ///
     /// # Errors
-    /// A model that was lost and cannot be loaded again.
-    pub(crate) fn run(mut self) -> Result<(), Fault> {
+    /// A session that cannot be taken up; a model that was lost and cannot be loaded again.
+    pub(crate) fn run(mut self, resume: Option<&str>) -> Result<(), Fault> {
         let gauge = self.gauge.clone();
         if let Some(stage) = &mut self.stage {
             stage.show_on(&gauge);
         }
+        if let Some(name) = resume {
+            self.resume(name).map_err(Fault::failed)?;
+        }
+        self.say_settings();
         self.tell(Told::Ready);
         while let Ok(order) = self.orders.recv() {
             self.cancel.store(false, Ordering::Relaxed);
@@ -77,8 +99,9 @@ impl<F: Forward> Core<F> {
                 // A question that was answered twice.
                 Order::Decide(_) => Ok(()),
             };
-            self.gauge.set(|dial| dial.reading = None);
-            if let Err(why) = done {
+            let saved_bytes = self.keep.bytes_written();
+            self.gauge.set(|dial| (dial.reading, dial.saved_bytes) = (None, saved_bytes));
+            for why in done.err().into_iter().chain(self.keep.wrong.take()) {
                 self.tell(Told::Wrong(why));
             }
             if self.stage.is_none() {
@@ -102,62 +125,81 @@ impl<F: Forward> Core<F> {
     }
 
     fn say(&mut self, typed: &str) -> Done {
-        let bytes_max = self.stage.as_ref().map_or(0, |stage| stage.ctx * BYTES_PER_ID);
+        let ctx = self.stage.as_ref().map_or(0, |stage| stage.ctx);
         let fits = |bytes: usize| {
-            let found = bytes > bytes_max;
-            let why = || {
-                format!(
-                    "the message has {bytes} bytes, a context of this size holds less than {bytes_max}"
-                )
-            };
-            if found { Err(why()) } else { Ok(()) }
+            if bytes <= ctx * BYTES_PER_ID {
+                return Ok(());
+            }
+            let bytes = crate::size::shown(bytes as u64);
+            Err(format!("the message has {bytes}, which no context of {ctx} tokens holds"))
         };
         let text = command::message(typed);
         fits(text.len())?;
         let expanded = mention::expand(text, &self.directory)?;
         fits(expanded.len())?;
         self.tell(Told::User(text.to_owned()));
-        self.talk.say(&expanded);
+        self.push(Message::new(Role::User, expanded));
         self.typed = Some(text.to_owned());
         self.answer()
+    }
+
+    /// Adds a message, on the disk too.
+    fn push(&mut self, message: Message) {
+        self.keep.push(&message);
+        self.talk.messages.push(message);
+        self.cut = None;
+    }
+
+    /// Goes back to the first `count` messages.
+    fn truncate(&mut self, count: usize) {
+        self.talk.messages.truncate(count);
+        self.keep.truncate(count);
+        self.cut = None;
     }
 
     fn command(&mut self, command: Command) -> Done {
         match command {
             Command::Help => self.note(command::help()),
-            Command::New => {
-                self.talk.messages.clear();
-                self.typed = None;
-                self.tell(Told::Talk(Vec::new()));
-                self.note("a new conversation")
-            }
+            Command::New => self.begin_anew(),
             Command::System(text) => self.system(text),
             Command::Set(name, value) => self.set(name, value.as_deref()),
             Command::Model(directory) => self.another_model(directory.as_deref()),
-            Command::Retry => self.retry(),
-            Command::Undo => {
-                let text = self.talk.undo();
-                self.went_back(text.is_some(), false, None)
+            Command::Tools => self.note(match &self.kit {
+                Some(kit) => kit.told(),
+                None => "no tools; accepted: --tools bash,read_file,… when chat begins".to_owned(),
+            }),
+            Command::Save(name) => self.save(name.as_deref()),
+            Command::Load(name) => self.resume(&name),
+            Command::Sessions => self.sessions(),
+            Command::Title(title) => self.keep.entitle(&title),
+            Command::Delete(name) => self.delete(&name),
+            Command::Retry => {
+                self.back(true, false)?;
+                self.answer()
             }
+            Command::Continue => self.go_on(),
+            Command::Undo => self.back(false, false),
             Command::Edit(Some(text)) => {
-                let found = self.talk.undo().is_some();
-                self.went_back(found, false, None)?;
+                self.back(false, false)?;
                 self.say(&text)
             }
-            Command::Edit(None) => {
-                let text = self.talk.undo();
-                let (found, text) = (text.is_some(), self.typed.take().or(text));
-                self.went_back(found, false, text)
-            }
+            Command::Edit(None) => self.back(false, true),
             Command::Tokens => self.tokens(),
             Command::Stats => self.stats(),
             Command::Export(form, file) => self.export(form, file),
-            Command::Tools | Command::Save(_) | Command::Load(_) | Command::Sessions => {
-                Err("not merged".to_owned())
-            }
             // The loop ends before this.
             Command::Quit => Ok(()),
         }
+    }
+
+    fn begin_anew(&mut self) -> Done {
+        self.talk.messages.clear();
+        (self.typed, self.cut, self.keep.saved) = (None, None, None);
+        if let Some(kit) = &mut self.kit {
+            kit.policy.forget();
+        }
+        self.tell(Told::Talk(Vec::new()));
+        self.note("a new conversation")
     }
 
     fn system(&mut self, text: Option<String>) -> Done {
@@ -168,31 +210,26 @@ impl<F: Forward> Core<F> {
         let text = match text.strip_prefix('@') {
             Some(file) => {
                 let file = crate::cli::Text::File(self.directory.join(file));
-                let read = crate::prompt::given(&file);
-                read.map_err(|fault| fault.line().unwrap_or_default().to_owned())?
+                crate::prompt::given(&file).map_err(|fault| line(&fault))?
             }
             None => text,
         };
         self.talk.system = Some(text).filter(|text| !text.is_empty());
+        self.say_settings();
         self.note(match &self.talk.system {
             Some(_) => "the system message is another one; everything is read again",
             None => "no system message",
         })
     }
 
-    fn retry(&mut self) -> Done {
-        let found = self.talk.retry();
-        self.went_back(found, true, None)?;
-        self.answer()
-    }
-
-    fn went_back(&mut self, found: bool, question_stays: bool, text: Option<String>) -> Done {
-        if !found {
-            return Err("there is no message yet".to_owned());
-        }
-        if !question_stays {
-            self.typed = None;
-        }
+    /// Goes back to the last message of the user, or before it, and tells its text if that is wanted.
+    fn back(&mut self, question_stays: bool, text_is_wanted: bool) -> Done {
+        let at = self.talk.last_question().ok_or("there is no message yet")?;
+        let text = self.talk.messages[at].content.clone();
+        self.truncate(at + usize::from(question_stays));
+        // The last one may be there as it was typed, without the files that were put into it.
+        let typed = if question_stays { None } else { self.typed.take() };
+        let text = text_is_wanted.then(|| typed.unwrap_or(text));
         self.tell(Told::Back { question_stays, text });
         Ok(())
     }
@@ -205,25 +242,27 @@ impl<F: Forward> Core<F> {
         };
         let source = stage.source.clone();
         // Two at once would be more memory than was planned.
-        self.stage = None;
+        (self.stage, self.calls, self.cut) = (None, None, None);
         self.note(format!("loading {}", directory.display()))?;
         let (loaded, told) = match (self.load)(Some(directory)) {
             Ok(stage) => (Ok(stage), Ok(())),
             Err(fault) => {
-                let why = fault.line().unwrap_or("interrupted").to_owned();
-                ((self.load)(source.as_deref()), Err(format!("{why}; the last model stays")))
+                let why = format!("{}; the last model stays", line(&fault));
+                ((self.load)(source.as_deref()), Err(why))
             }
         };
-        let mut stage = match loaded {
-            Ok(stage) => stage,
-            Err(fault) => return Err(fault.line().unwrap_or("interrupted").to_owned()),
-        };
+        let mut stage = loaded.map_err(|fault| line(&fault))?;
         stage.show_on(&self.gauge);
-        stage.warnings.iter().for_each(|line| drop(self.note(format!("warning: {line}"))));
+        for warning in &stage.warnings {
+            self.note(format!("warning: {warning}"))?;
+        }
         if told.is_ok() {
             self.tell(Told::Model(stage.name.clone()));
         }
+        let calls = self.kit.as_ref().map(|kit| kit.calls(&stage.language)).transpose();
         self.stage = Some(stage);
+        self.say_settings();
+        self.calls = calls.map_err(|why| format!("no tools: {why}"))?;
         told
     }
 }

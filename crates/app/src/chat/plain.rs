@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use super::command;
 use super::gauge::Gauge;
 use super::wire::{Command, Decision, Order, Told};
-use super::{clean, command};
 use crate::cli::ChatArgs;
 use crate::fault::Fault;
 use crate::print::Thinking;
 use crate::progress::{Progress, Unit};
 use crate::say;
+use crate::tool::escaped;
 
 /// More text than any context holds, in one message.
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
@@ -178,7 +179,8 @@ impl<R: BufRead, O: Write, E: Write> Front<R, O, E> {
             match told {
                 Told::Ready => return Ok(true),
                 Told::Call { tool, shown, ask } => {
-                    self.note(&format!("{tool} is called:\n{shown}"));
+                    self.close()?;
+                    self.note(&format!("calls {shown}"));
                     if ask {
                         let decision = self.decide(&tool)?;
                         if give.send(Order::Decide(decision)).is_err() {
@@ -208,7 +210,7 @@ impl<R: BufRead, O: Write, E: Write> Front<R, O, E> {
             Told::Wrong(why) => self.wrong(&why),
             Told::Model(name) => self.note(&format!("{name} answers from now on")),
             Told::Back { question_stays: false, .. } => self.note("the last message is forgotten"),
-            Told::Talk(_) | Told::User(_) | Told::Back { .. } => {}
+            Told::Talk(_) | Told::User(_) | Told::Back { .. } | Told::Calling => {}
             // Both are dealt with by whoever listens.
             Told::Call { .. } | Told::Ready => {}
         }
@@ -219,7 +221,7 @@ impl<R: BufRead, O: Write, E: Write> Front<R, O, E> {
         if let Open::Reasoning { ended } = self.open {
             let _ = self.err.write_all(if ended { b"\n" } else { b"\n\n" });
         }
-        let cleaned = self.ends.screen.then(|| clean::text(text));
+        let cleaned = self.ends.screen.then(|| escaped(text));
         let shown = cleaned.as_deref().unwrap_or(text);
         let written = self.out.write_all(shown.as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|error| Fault::output(&error))?;
@@ -228,7 +230,7 @@ impl<R: BufRead, O: Write, E: Write> Front<R, O, E> {
     }
 
     fn reasoning(&mut self, text: &str) {
-        let text = clean::text(text);
+        let text = escaped(text);
         // The answer does not depend on whether somebody reads what goes to stderr.
         let _ = match self.ends.thinking {
             Thinking::Hidden => return,
@@ -268,7 +270,7 @@ impl<R: BufRead, O: Write, E: Write> Front<R, O, E> {
     }
 
     fn note(&mut self, text: &str) {
-        let text = clean::text(text);
+        let text = escaped(text);
         let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());
     }
 

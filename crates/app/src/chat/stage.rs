@@ -12,7 +12,8 @@ use crate::report::Conditions;
 /// A model that is ready to talk.
 pub(crate) struct Stage<F: Forward> {
     pub(crate) model: Measured<F>,
-    pub(crate) session: Session<Measured<F>>,
+    /// `None` only while another takes its place.
+    pub(crate) session: Option<Session<Measured<F>>>,
     pub(crate) language: Language,
     /// Where it was loaded from; `None` is the built-in model.
     pub(crate) source: Option<PathBuf>,
@@ -39,9 +40,9 @@ impl<F: Forward> Stage<F> {
     ) -> Result<Self, ForwardError> {
         let name = source.as_deref().and_then(Path::file_name);
         let name = name.map_or("built-in demo model".into(), |name| name.to_string_lossy());
-        let name = super::clean::text(&name);
+        let name = crate::tool::escaped(&name);
         let model = Measured { inner: model, gauge: Gauge::default() };
-        let session = Session::new(&model, ctx)?;
+        let session = Some(Session::new(&model, ctx)?);
         Ok(Self { model, session, language, source, name, ctx, conditions, warnings })
     }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+pub(crate) use crate::tool::Decision;
+
 /// What a front asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
@@ -12,15 +14,6 @@ pub(crate) enum Order {
     Command(Command),
     /// What becomes of the call that was asked about.
     Decide(Decision),
-}
-
-/// Whether a call may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Once,
-    /// This exact tool, for the rest of this session.
-    Always,
-    No,
 }
 
 /// A command after its slash was read.
@@ -37,7 +30,11 @@ pub(crate) enum Command {
     Save(Option<String>),
     Load(String),
     Sessions,
+    Title(String),
+    /// A saved session goes.
+    Delete(String),
     Retry,
+    Continue,
     Undo,
     Edit(Option<String>),
     Tokens,
@@ -62,7 +59,9 @@ pub(crate) enum Told {
     Piece { text: String, reasoning: bool },
     /// One round of the model is over: why it ended early, if it did, and what it cost.
     Answered { note: Option<String>, cost: String },
-    /// A call, escaped, and whether somebody has to decide.
+    /// The model begins to write a call.
+    Calling,
+    /// A call of a tool, all of it escaped, and whether somebody has to decide.
     Call { tool: String, shown: String, ask: bool },
     /// What came of a call, escaped.
     Result { tool: String, shown: String, failed: bool },

@@ -2,16 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::open::Saved;
-use super::text::{Message, Role};
+use super::text::{Head, Message, Role};
 
 /// Everything that was said, as one document: `title`, `model`, `settings`, and `messages` as chat
 /// templates and servers take them, the system prompt first.
-pub(crate) fn json(saved: &Saved) -> Value {
-    let head = saved.head();
+pub(crate) fn json(head: &Head, messages: &[Message]) -> Value {
     let system = head.settings.system.iter();
     let system = system.map(|text| json!({"role": "system", "content": text}));
-    let messages = saved.messages().iter().map(Message::for_template);
+    let messages = messages.iter().map(Message::for_template);
     json!({
         "title": head.title,
         "created_seconds": head.created_seconds,
@@ -22,9 +20,8 @@ pub(crate) fn json(saved: &Saved) -> Value {
 }
 
 /// The same for people. Reasoning is folded where markdown is shown as a page.
-pub(crate) fn markdown(saved: &Saved) -> String {
-    let head = saved.head();
-    let title = if head.title.is_empty() { saved.name() } else { &head.title };
+pub(crate) fn markdown(head: &Head, messages: &[Message]) -> String {
+    let title = if head.title.is_empty() { "Conversation" } else { &head.title };
     let mut page = format!("# {title}\n");
     if !head.model.name.is_empty() {
         page.push_str(&format!("\nModel: {}\n", head.model.name));
@@ -32,7 +29,7 @@ pub(crate) fn markdown(saved: &Saved) -> String {
     if let Some(system) = &head.settings.system {
         section(&mut page, "System", system);
     }
-    for message in saved.messages() {
+    for message in messages {
         match message.role {
             Role::User => section(&mut page, "User", &message.content),
             Role::Assistant => assistant(&mut page, message),

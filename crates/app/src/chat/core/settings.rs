@@ -2,9 +2,16 @@
 
 use clap::Parser;
 use engine::Forward;
+use serde_json::{Map, Value};
 
 use super::{Core, Done};
 use crate::cli::{self, GenerationArgs, ThinkChoice};
+use crate::saved;
+
+const THINK: &str = "think";
+/// Settings of sampling.
+const SAMPLING: [&str; 8] =
+    ["temp", "top-p", "top-k", "min-p", "presence-penalty", "repeat-penalty", "seed", "max-tokens"];
 
 /// The value that gives a setting back to the checkpoint.
 const DEFAULT: &str = "default";
@@ -22,7 +29,8 @@ impl<F: Forward> Core<F> {
         if let Some(value) = value {
             change(&mut self.generation, name, value)?;
         }
-        let shown = shown(&self.generation, name);
+        self.say_settings();
+        let shown = flag(&self.generation, name);
         let shown = shown.unwrap_or_else(|| match name {
             "think" => "as the template has it".to_owned(),
             "max-tokens" => "what the context leaves".to_owned(),
@@ -52,12 +60,13 @@ fn change(generation: &mut GenerationArgs, name: &str, value: &str) -> Result<()
     Ok(())
 }
 
-fn shown(generation: &GenerationArgs, name: &str) -> Option<String> {
+/// The value of a setting as its flag takes it; `None` where nobody said one.
+fn flag(generation: &GenerationArgs, name: &str) -> Option<String> {
     match name {
         "think" => generation.think.map(|think| match think {
             ThinkChoice::On => "on".to_owned(),
             ThinkChoice::Off => "off".to_owned(),
-            ThinkChoice::Budget(tokens) => format!("at most {tokens} tokens"),
+            ThinkChoice::Budget(tokens) => tokens.to_string(),
         }),
         "temp" => generation.temp.map(|value| value.to_string()),
         "top-p" => generation.top_p.map(|value| value.to_string()),
@@ -68,6 +77,24 @@ fn shown(generation: &GenerationArgs, name: &str) -> Option<String> {
         "seed" => generation.seed.map(|value| value.to_string()),
         "max-tokens" => generation.max_tokens.map(|value| value.to_string()),
         _ => None,
+    }
+}
+
+/// What a session's file says of reasoning and of sampling.
+pub(super) fn told(generation: &GenerationArgs) -> (Option<String>, Map<String, Value>) {
+    let said = |name: &&str| Some(((*name).to_owned(), Value::String(flag(generation, name)?)));
+    (flag(generation, THINK), SAMPLING.iter().filter_map(said).collect())
+}
+
+/// Takes up what a session's file says, where nobody said otherwise. What cannot be taken up is as
+/// if it had not been said.
+pub(super) fn take_up(generation: &mut GenerationArgs, saved: &saved::Settings) {
+    let sampling = SAMPLING.iter().map(|name| (*name, saved.sampling.get(*name)));
+    let sampling = sampling.map(|(name, value)| (name, value.and_then(Value::as_str)));
+    for (name, wished) in sampling.chain([(THINK, saved.think.as_deref())]) {
+        if let (None, Some(wished)) = (flag(generation, name), wished) {
+            let _unknown_to_this_version = change(generation, name, wished);
+        }
     }
 }
 
@@ -85,7 +112,7 @@ mod tests {
     fn every_setting_is_changed_and_given_back() {
         let mut generation = unsaid();
         for (name, value, told) in [
-            ("think", "200", "at most 200 tokens"),
+            ("think", "200", "200"),
             ("think", "off", "off"),
             ("temp", "0.7", "0.7"),
             ("top-p", "0.9", "0.9"),
@@ -97,11 +124,29 @@ mod tests {
             ("max-tokens", "9", "9"),
         ] {
             change(&mut generation, name, value).expect("a good value");
-            assert_eq!(shown(&generation, name).as_deref(), Some(told), "{name}");
+            assert_eq!(flag(&generation, name).as_deref(), Some(told), "{name}");
         }
         change(&mut generation, "temp", DEFAULT).expect("given back");
-        assert_eq!(shown(&generation, "temp"), None, "as the checkpoint advises");
-        assert_eq!(shown(&generation, "seed").as_deref(), Some("7"), "the others stay");
+        assert_eq!(flag(&generation, "temp"), None, "as the checkpoint advises");
+        assert_eq!(flag(&generation, "seed").as_deref(), Some("7"), "the others stay");
+    }
+
+    #[test]
+    fn what_a_file_says_is_taken_up_where_nobody_said_otherwise() {
+        let mut generation = unsaid();
+        change(&mut generation, "temp", "0.5").expect("good");
+        change(&mut generation, "think", "9").expect("good");
+        let (think, sampling) = told(&generation);
+        let mut other = unsaid();
+        change(&mut other, "temp", "0.1").expect("good");
+        take_up(&mut other, &saved::Settings { think, sampling, ..Default::default() });
+        assert_eq!(flag(&other, "think").as_deref(), Some("9"), "from the file");
+        assert_eq!(flag(&other, "temp").as_deref(), Some("0.1"), "from the flag");
+        let lies = [("temp".to_owned(), Value::from("hot")), ("top-k".to_owned(), Value::from(3))];
+        let mut other = unsaid();
+        let sampling = Map::from_iter(lies);
+        take_up(&mut other, &saved::Settings { sampling, ..Default::default() });
+        assert_eq!(told(&other), (None, Map::new()), "nonsense is nothing");
     }
 
     #[test]

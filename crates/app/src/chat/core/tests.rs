@@ -87,10 +87,14 @@ fn told_of(model: ScriptedForward, ctx: usize, orders: Vec<Order>) -> Vec<Told> 
         orders: take,
         told: tell,
         typed: None,
+        cut: None,
+        keep: Keep::new(None),
+        kit: None,
+        calls: None,
         last: None,
         spent: Spending::default(),
     };
-    core.generation_at(0.0).run().expect("it ends well");
+    core.generation_at(0.0).run(None).expect("it ends well");
     hear.iter().collect()
 }
 
@@ -167,7 +171,7 @@ fn what_cannot_be_answered_is_taken_back() {
     assert!(told.contains(&Told::Back { question_stays: false, text }), "{told:?}");
     let notes = notes(&told);
     assert!(notes.contains("the context holds 40"), "both numbers: {notes}");
-    assert!(notes.contains("the message has 5000 bytes"), "before it is looked at: {notes}");
+    assert!(notes.contains("the message has 4.88 KiB"), "before it is looked at: {notes}");
     let told = told_of(model(), 2048, vec![say("see @p.png")]);
     assert!(!told.iter().any(|told| matches!(told, Told::User(_))), "nothing was sent: {told:?}");
 }

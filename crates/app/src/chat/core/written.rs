@@ -3,12 +3,11 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use engine::{Conversation, Forward, Generated};
-use serde_json::{Value, json};
+use engine::{Forward, Generated};
 
 use super::{Core, Done, Spending};
 use crate::chat::wire::Form;
-use crate::report;
+use crate::{report, saved};
 
 impl Spending {
     pub(super) fn add(&mut self, generated: &Generated) {
@@ -37,7 +36,7 @@ impl<F: Forward> Core<F> {
             let begin: String = begin.chars().take(50).collect();
             lines.push(format!("{:>7}  {role:<9} {begin}", count(text)?));
         }
-        let held = stage.session.position();
+        let held = stage.session.as_ref().map_or(0, engine::Session::position);
         lines.push(format!(
             "{held:>7}  of {} held by the model, marks and reasoning included",
             stage.ctx
@@ -71,9 +70,10 @@ impl<F: Forward> Core<F> {
 
     /// Writes the conversation to a new file.
     pub(super) fn export(&self, form: Form, file: Option<PathBuf>) -> Done {
+        let (head, messages) = (self.keep.head(), &self.talk.messages);
         let (text, end) = match form {
-            Form::Markdown => (markdown(&self.talk.all()), "md"),
-            Form::Json => (json(&self.talk.conversation(self.generation.think, None)), "json"),
+            Form::Markdown => (saved::markdown(&head, messages), "md"),
+            Form::Json => (format!("{:#}\n", saved::json(&head, messages)), "json"),
         };
         let file = file.unwrap_or_else(|| PathBuf::from(format!("chat.{end}")));
         let path = self.directory.join(file);
@@ -82,44 +82,5 @@ impl<F: Forward> Core<F> {
         let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|error| format!("{}: {error}", path.display()))?;
         self.note(format!("written to {}", path.display()))
-    }
-}
-
-fn markdown(messages: &[Value]) -> String {
-    let mut text = String::new();
-    for message in messages {
-        let role = message["role"].as_str().unwrap_or_default();
-        let content = message["content"].as_str().unwrap_or_default();
-        text.push_str(&format!("## {role}\n\n{}\n\n", content.trim_end()));
-        for call in message["tool_calls"].as_array().into_iter().flatten() {
-            text.push_str(&format!("```json\n{call}\n```\n\n"));
-        }
-    }
-    text
-}
-
-fn json(conversation: &Conversation) -> String {
-    let mut all = json!({"messages": conversation.messages});
-    if let Some(tools) = &conversation.tools {
-        all["tools"] = json!(tools);
-    }
-    all["kwargs"] = Value::Object(conversation.kwargs.clone());
-    format!("{all:#}\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_conversation_is_written_for_people() {
-        let call = json!({"function": {"name": "f", "arguments": {}}});
-        let messages = [
-            json!({"role": "user", "content": "Hi\n"}),
-            json!({"role": "assistant", "content": "", "tool_calls": [call]}),
-        ];
-        let want = "## user\n\nHi\n\n## assistant\n\n\n\n```json\n\
-                    {\"function\":{\"name\":\"f\",\"arguments\":{}}}\n```\n\n";
-        assert_eq!(markdown(&messages), want, "roles are headings");
     }
 }

@@ -58,8 +58,8 @@ fn in_a_pipe_stdout_has_the_answers_alone() {
 fn on_a_terminal_nothing_moves_the_cursor() {
     let told = [Told::Ready, piece("h\u{1b}[2J", true), piece("a\u{1b}[2J", false), answered()];
     let (out, err, _, _) = shown("a\n", TERMINAL, &told);
-    assert_eq!(out, "a␛[2J\n", "the answer");
-    assert!(err.ends_with("> h␛[2J\n\n2 tok\n"), "prompt, reasoning, cost: {err:?}");
+    assert_eq!(out, "a\\u{1b}[2J\n", "the answer");
+    assert!(err.ends_with("> h\\u{1b}[2J\n\n2 tok\n"), "prompt, reasoning, cost: {err:?}");
 }
 
 #[test]
@@ -73,13 +73,13 @@ fn what_fails_in_a_pipe_fails_the_program() {
 
 #[test]
 fn calls_are_asked_about_where_somebody_is() {
-    let call = Told::Call { tool: "bash".into(), shown: "ls".into(), ask: true };
+    let call = Told::Call { tool: "bash".into(), shown: "bash\n  command: ls".into(), ask: true };
     let told = [Told::Ready, call.clone(), call, Told::Ready];
     let (_, err, orders, _) = shown("go\ny\nwhat\n", TERMINAL, &told);
     let said = Order::Say("go".into());
     let want = [said.clone(), Order::Decide(Decision::Once), Order::Decide(Decision::No)];
     assert_eq!(orders, want, "yes, and anything else is no");
-    assert!(err.contains("bash is called:\nls\nrun it?"), "{err}");
+    assert!(err.contains("calls bash\n  command: ls\nrun it?"), "{err}");
     let (_, err, orders, _) = shown("go\ny\n", PIPE, &told);
     let no = Order::Decide(Decision::No);
     assert_eq!(orders, [said, no.clone(), no, Order::Say("y".into())], "a line is no permission");

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::editor::Editor;
-use crate::chat::{clean, command};
+use crate::chat::command;
+use crate::tool::{escaped, escaped_line};
 
 /// Names that are offered at once.
 const OFFERED_MAX: usize = 12;
@@ -31,7 +32,7 @@ pub(super) fn complete(editor: &mut Editor, directory: &Path) -> Option<String> 
     }
     let offered: Vec<&str> = found.iter().take(OFFERED_MAX).map(String::as_str).collect();
     let more = if found.len() > OFFERED_MAX { " …" } else { "" };
-    Some(clean::text(&format!("{}{more}", offered.join("  "))).replace('\n', " "))
+    Some(escaped_line(&format!("{}{more}", offered.join("  "))))
 }
 
 /// What two texts begin with.
@@ -54,7 +55,7 @@ fn files(begin: &str, directory: &Path) -> Vec<String> {
             let file = entry.file_name().into_string().ok()?;
             // What is hidden, or could not be typed, is not offered.
             let hidden = file.starts_with('.') && !name.starts_with('.');
-            let typed = !file.chars().any(|c| c.is_whitespace() || clean::visible(c) != c);
+            let typed = !file.contains(char::is_whitespace) && escaped(&file) == file;
             let fits = file.starts_with(name) && !hidden && typed;
             let end = if entry.path().is_dir() { "/" } else { "" };
             fits.then(|| format!("@{folder}{slash}{file}{end}"))

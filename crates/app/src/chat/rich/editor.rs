@@ -3,7 +3,7 @@
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::chat::clean;
+use crate::tool::escaped;
 
 /// What is pasted and is longer than this is shown as a mark that stands for it.
 const PASTE_CHARS_MAX: usize = 2000;
@@ -49,9 +49,9 @@ impl Editor {
         self.cursor += text.len();
     }
 
-    /// Puts in what came from a clipboard, safe to show; a long text as a mark.
+    /// Puts in what came from a clipboard, a long text as a mark.
     pub(super) fn paste(&mut self, text: &str) {
-        let text = clean::text(&text.replace("\r\n", "\n").replace('\r', "\n"));
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let lines = text.lines().count();
         if text.chars().take(PASTE_CHARS_MAX + 1).count() <= PASTE_CHARS_MAX
             && lines <= PASTE_LINES_MAX
@@ -232,13 +232,14 @@ impl Editor {
         self.replace(&text);
     }
 
-    /// Lays the text out; a cursor behind a full line stands on the next.
+    /// Lays the text out, safe to show; a cursor behind a full line stands on the next.
     pub(super) fn laid(&self, width: usize) -> Laid {
         let width = width.max(2);
         let mut rows = vec![String::new()];
         let (mut used, mut cursor, mut at) = (0, (0, 0), 0);
         for letter in self.text.graphemes(true) {
-            let columns = letter.width();
+            let shown = if letter == "\n" { String::new() } else { escaped(letter) };
+            let columns = shown.width();
             if letter != "\n" && used + columns > width {
                 rows.push(String::new());
                 used = 0;
@@ -252,7 +253,7 @@ impl Editor {
                 used = 0;
             } else {
                 used += columns;
-                rows.last_mut().expect("there is one always").push_str(letter);
+                rows.last_mut().expect("there is one always").push_str(&shown);
             }
         }
         if at == self.cursor {

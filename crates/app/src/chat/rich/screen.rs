@@ -12,13 +12,14 @@ use super::editor::Editor;
 use super::palette::Palette;
 use super::status;
 use super::view::{Item, View};
-use crate::chat::clean;
 use crate::chat::gauge::Dial;
 use crate::chat::markdown::{Face, Ink, Span};
 use crate::chat::wire::{Decision, Order, Told};
+use crate::tool::escaped;
 
 /// The editor takes at most this part of the screen.
 const EDITOR_PART: u16 = 3;
+const ANSWERING: &str = "answering";
 const PROMPT: &str = "› ";
 const PROMPT_COLUMNS: u16 = 2;
 const FAINT: Face = Face::ink(Ink::Faint);
@@ -34,6 +35,8 @@ pub(super) struct Screen {
     pub(super) directory: PathBuf,
     /// An order is being done.
     pub(super) busy: bool,
+    /// What it is.
+    pub(super) doing: String,
     /// The tool about whose call somebody has to decide.
     pub(super) asking: Option<String>,
     /// What the last key should be told about.
@@ -68,6 +71,7 @@ impl Screen {
             name,
             directory,
             busy: true,
+            doing: ANSWERING.to_owned(),
             asking: None,
             hint: None,
             about_to_leave: false,
@@ -78,10 +82,14 @@ impl Screen {
     pub(super) fn hear(&mut self, told: Told) {
         match told {
             Told::User(text) => {
-                self.view.push(Item::User(clean::text(&text)));
+                self.view.push(Item::User(escaped(&text)));
                 self.view.to_end();
             }
-            Told::Piece { text, reasoning } => self.view.said(&text, reasoning),
+            Told::Piece { text, reasoning } => {
+                ANSWERING.clone_into(&mut self.doing);
+                self.view.said(&text, reasoning);
+            }
+            Told::Calling => "writing a call".clone_into(&mut self.doing),
             Told::Answered { note, .. } => {
                 self.view.thought();
                 if let Some(note) = note {
@@ -89,17 +97,19 @@ impl Screen {
                 }
             }
             Told::Call { tool, shown, ask } => {
-                let (tool, shown) = (clean::text(&tool), clean::text(&shown));
-                self.asking = ask.then(|| tool.clone());
-                self.view.push(Item::Call { tool, shown });
+                let (tool, shown) = (escaped(&tool), escaped(&shown));
+                self.doing = format!("running {tool}");
+                self.asking = ask.then_some(tool);
+                self.view.push(Item::Call(shown));
                 self.view.to_end();
             }
             Told::Result { tool, shown, failed } => {
-                let (tool, shown) = (clean::text(&tool), clean::text(&shown));
+                let (tool, shown) = (escaped(&tool), escaped(&shown));
                 self.view.push(Item::Result { tool, shown, failed });
+                ANSWERING.clone_into(&mut self.doing);
             }
-            Told::Note(text) => self.view.push(Item::Note(clean::text(&text))),
-            Told::Wrong(text) => self.view.push(Item::Wrong(clean::text(&text))),
+            Told::Note(text) => self.view.push(Item::Note(escaped(&text))),
+            Told::Wrong(text) => self.view.push(Item::Wrong(escaped(&text))),
             Told::Talk(messages) => self.view.show(&messages),
             Told::Back { question_stays, text } => {
                 self.view.back_to_question(question_stays);
@@ -183,7 +193,7 @@ impl Screen {
         } else if self.view.below() > 0 {
             (format!("↓ {} more lines · PgDn, Esc to the end", self.view.below()), Ink::Faint)
         } else if self.busy {
-            ("answering · Ctrl-C stops".to_owned(), Ink::Faint)
+            (format!("{} · Ctrl-C stops", self.doing), Ink::Faint)
         } else {
             (String::new(), Ink::Faint)
         };

@@ -141,10 +141,10 @@ fn messages_of_several_lines_and_commands() {
 fn a_call_is_asked_about_before_anything_else() {
     let mut screen = screen();
     screen.busy = true;
-    let shown = "rm -rf \u{1b}[8m/".to_owned();
+    let shown = "bash\n  command: rm -rf \u{1b}[8m/".to_owned();
     screen.hear(Told::Call { tool: "bash".into(), shown, ask: true });
     let lines = drawn(&mut screen, 70, 10, &Dial::default()).join("\n");
-    assert!(lines.contains("⚙ bash\n  rm -rf ␛[8m/"), "escaped: {lines}");
+    assert!(lines.contains("⚙ bash\n    command: rm -rf \\u{1b}[8m/"), "escaped: {lines}");
     assert!(lines.contains("run bash? y once · a bash always in this session · n no"), "{lines}");
     for letter in ['x', ' ', '1'] {
         let act = key(&mut screen, KeyCode::Char(letter), KeyModifiers::NONE);
@@ -194,7 +194,7 @@ fn a_hostile_transcript_changes_nothing_but_its_own_lines() {
     let lines = drawn(&mut screen, 90, 40, &Dial::default());
     let bad = |letter: char| letter.is_control() || letter == '\u{202e}';
     assert!(!lines.iter().any(|line| line.contains(bad)), "{lines:?}");
-    let marks = lines.iter().filter(|line| line.contains("␛]0;title␇␛[2J"));
+    let marks = lines.iter().filter(|line| line.contains("\\u{1b}]0;title\\u{7}\\u{1b}[2J"));
     assert_eq!(marks.count(), 7, "each is seen for what it is: {lines:?}");
     let start = Instant::now();
     screen.hear(Told::User("x".repeat(10 << 20)));

@@ -1,9 +1,9 @@
 //! What was said, on the screen: items in order, each laid out once for a width.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::chat::clean;
 use crate::chat::markdown::{Document, Face, Ink, Row, Span, wrapped};
+use crate::tool::{escaped, shown};
 
 /// Of a long message, or of what a call gave, this many lines are shown.
 const LINES_MAX: usize = 20;
@@ -24,10 +24,7 @@ pub(super) enum Item {
     /// What a command told, or what a turn cost.
     Note(String),
     Wrong(String),
-    Call {
-        tool: String,
-        shown: String,
-    },
+    Call(String),
     Result {
         tool: String,
         shown: String,
@@ -68,7 +65,7 @@ impl View {
     /// Another conversation in the place of this one: its messages as templates read them.
     pub(super) fn show(&mut self, messages: &[Value]) {
         self.clear();
-        let text = |value: &Value| clean::text(value.as_str().unwrap_or_default());
+        let text = |value: &Value| escaped(value.as_str().unwrap_or_default());
         for message in messages {
             let content = text(&message["content"]);
             match message["role"].as_str() {
@@ -84,13 +81,15 @@ impl View {
                         self.push(Item::Answer(document));
                     }
                     for call in message["tool_calls"].as_array().into_iter().flatten() {
-                        let tool = text(&call["function"]["name"]);
-                        let shown = clean::text(&call["function"]["arguments"].to_string());
-                        self.push(Item::Call { tool, shown });
+                        let function = &call["function"];
+                        let name = function["name"].as_str().unwrap_or_default();
+                        let none = Map::new();
+                        let arguments = function["arguments"].as_object().unwrap_or(&none);
+                        self.push(Item::Call(shown(name, arguments)));
                     }
                 }
                 Some("tool") => {
-                    let tool = "tool".to_owned();
+                    let tool = text(&message["name"]);
                     self.push(Item::Result { tool, shown: content, failed: false });
                 }
                 _ => {}
@@ -100,7 +99,7 @@ impl View {
 
     /// A piece of what the model says.
     pub(super) fn said(&mut self, text: &str, reasoning: bool) {
-        let text = clean::text(text);
+        let text = escaped(text);
         let last = self.entries.last_mut();
         match last.map(|entry| (&mut entry.item, &mut entry.laid)) {
             Some((Item::Reasoning { text: before, over: false }, laid)) if reasoning => {
@@ -221,15 +220,7 @@ impl Item {
             Self::Wrong(text) => {
                 marked("✗ ", Face::ink(Ink::Bad), text, Face::ink(Ink::Bad), width)
             }
-            Self::Call { tool, shown } => {
-                let head = vec![
-                    Span::new("⚙ ", Face::ink(Ink::Number)),
-                    Span::new(tool.as_str(), Face { bold: true, ..Face::default() }),
-                ];
-                let mut rows = vec![head];
-                rows.extend(marked("  ", FAINT, shown, Face::default(), width));
-                rows
-            }
+            Self::Call(shown) => call(shown, width),
             Self::Result { tool, shown, failed } => {
                 let (ink, how) = if *failed { (Ink::Bad, "failed") } else { (Ink::Good, "gave") };
                 let mut rows = vec![vec![Span::new(format!("⚙ {tool} {how}"), Face::ink(ink))]];
@@ -238,6 +229,19 @@ impl Item {
             }
         }
     }
+}
+
+/// All of it: nobody shall allow what is not seen.
+fn call(shown: &str, width: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (n, line) in shown.lines().enumerate() {
+        let face = Face { bold: n == 0, ..Face::default() };
+        let mark = Span::new(if n == 0 { "⚙ " } else { "  " }, Face::ink(Ink::Number));
+        for row in wrapped(&[Span::new(line, face)], width.saturating_sub(2), false) {
+            rows.push(std::iter::once(mark.clone()).chain(row).collect());
+        }
+    }
+    rows
 }
 
 /// Text with a mark before its first line, and cut where it goes on for too long.
