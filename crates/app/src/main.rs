@@ -20,14 +20,14 @@ mod prompt;
 mod repack;
 mod report;
 mod run;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until chat opens sessions"))]
+#[expect(dead_code, unused_imports, reason = "until chat opens sessions")]
 mod saved;
 mod say;
 mod size;
 mod speed;
 mod synth;
 mod table;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until chat calls tools"))]
+#[expect(dead_code, unused_imports, reason = "until chat calls tools")]
 mod tool;
 mod verify;
 
@@ -40,6 +40,9 @@ use cli::{Cli, Command, Evaluation};
 use fault::Fault;
 
 fn main() -> ExitCode {
+    if let Some(ended) = tool::as_guard() {
+        return ended;
+    }
     let start = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
