@@ -41,6 +41,9 @@ use fault::Fault;
 /// The program: reads the command line, does what it says, and tells how that went.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(ended) = tool::as_guard() {
+        return ended;
+    }
     let start = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -18,3 +18,6 @@ pub(crate) use open::Saved;
 pub(crate) use shelf::{Entry, Shelf};
 pub(crate) use state::{Restored, hex};
 pub(crate) use text::{Head, Message, ModelMark, Piece, Role, Settings};
+
+#[cfg(test)]
+mod tests;

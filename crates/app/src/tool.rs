@@ -6,15 +6,31 @@
 
 mod builtin;
 mod capture;
+mod command;
+mod confined;
+mod declared;
 mod environment;
 mod escape;
+mod files;
+mod guard;
+mod http;
+mod mcp;
 mod policy;
+mod sandbox;
 mod shown;
+mod template;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use builtin::BuiltIn;
+use command::Place;
+use confined::Confined;
+use declared::CommandTool;
+use mcp::Server;
+use sandbox::Applied;
 use serde_json::{Map, Value};
 
 pub(crate) use escape::{escaped, escaped_line, shortened};
@@ -89,10 +105,13 @@ impl Bounds {
     }
 }
 
-/// The tools of a session.
+/// The tools of a session. Servers among them end with it.
 pub(crate) struct Toolbox {
     bounds: Bounds,
+    confined: Confined,
+    place: Place,
     tools: Vec<Tool>,
+    servers: Vec<Server>,
 }
 
 struct Tool {
@@ -102,18 +121,32 @@ struct Tool {
 
 /// What does the work.
 enum Kind {
-    BuiltIn(builtin::BuiltIn),
+    BuiltIn(BuiltIn),
+    Command(CommandTool),
+    /// Which server, and what it calls the tool.
+    Server(usize, String),
 }
 
 impl Toolbox {
-    /// Opens what `--tools` names: built-in tools by name, and files that end in `.toml`.
+    /// Opens what `--tools` names: built-in tools by name, and files that end in `.toml` (see
+    /// [`declared`]), whose servers are started.
     ///
     /// # Errors
-    /// A name that is unknown or there twice, a directory or a file that cannot be read.
+    /// A name that is unknown or there twice, a directory or a file that cannot be read, a sandbox
+    /// that was asked for and is not there, a server that does not answer.
     pub(crate) fn open(wished: &[String], bounds: Bounds) -> Result<Self, Fault> {
-        let mut toolbox = Self { bounds, tools: Vec::new() };
+        let confined = Confined::new(&bounds.directory)?;
+        let directory = confined.root().to_owned();
+        let sandbox = Applied::choose(&bounds, &directory).map_err(Fault::failed)?;
+        let place = Place { directory, sandbox };
+        let (tools, servers) = (Vec::new(), Vec::new());
+        let mut toolbox = Self { bounds, confined, place, tools, servers };
         for name in wished {
-            toolbox.add(builtin::find(name)?)?;
+            if Path::new(name).extension().is_some_and(|ending| ending == "toml") {
+                toolbox.add_file(Path::new(name))?;
+            } else {
+                toolbox.add(builtin::find(name)?)?;
+            }
         }
         Ok(toolbox)
     }
@@ -126,6 +159,11 @@ impl Toolbox {
         self.declarations().find(|tool| tool.name == name)
     }
 
+    /// What is in force, in one line: for the user, not escaped.
+    pub(crate) fn in_force(&self) -> String {
+        self.place.sandbox.line()
+    }
+
     /// Does what was asked for and allowed. It ends early when `cancel` is set.
     pub(crate) fn call(
         &mut self,
@@ -134,19 +172,59 @@ impl Toolbox {
         cancel: &AtomicBool,
     ) -> Outcome {
         let begun = Instant::now();
-        let done = match self.tools.iter_mut().find(|tool| tool.declaration.name == name) {
-            None => {
-                let names: Vec<&str> = self.declarations().map(|tool| tool.name.as_str()).collect();
-                Err(format!("there is no tool {name:?}; there are: {}", names.join(", ")))
-            }
-            Some(tool) => match &mut tool.kind {
-                Kind::BuiltIn(built_in) => built_in.call(arguments, &self.bounds, cancel),
-            },
-        };
+        let done = self.done(name, arguments, cancel);
         let failed = done.is_err();
         let text = done.unwrap_or_else(|why| format!("error: {why}"));
         let text = capture::bounded(&text, self.bounds.result_bytes);
         Outcome { text, failed, took: begun.elapsed() }
+    }
+
+    fn done(
+        &mut self,
+        name: &str,
+        arguments: &Map<String, Value>,
+        cancel: &AtomicBool,
+    ) -> Result<String, String> {
+        let Some(tool) = self.tools.iter().find(|tool| tool.declaration.name == name) else {
+            let names: Vec<&str> = self.declarations().map(|tool| tool.name.as_str()).collect();
+            return Err(format!("there is no tool {name:?}; there are: {}", names.join(", ")));
+        };
+        match &tool.kind {
+            Kind::BuiltIn(built_in) => {
+                built_in.call(arguments, &self.bounds, &self.confined, &self.place, cancel)
+            }
+            Kind::Command(command) => command.call(arguments, &self.place, &self.bounds, cancel),
+            Kind::Server(at, tool) => match self.servers.get_mut(*at) {
+                Some(server) => server.call(tool, arguments, cancel),
+                None => Err(format!("the server of {name} is gone")),
+            },
+        }
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<(), Fault> {
+        let told = |why: String| Fault::failed(format!("{}: {why}", path.display()));
+        let file = declared::read(path)?;
+        for tool in file.tool {
+            let kind = Kind::Command(CommandTool::new(&tool).map_err(told)?);
+            let (name, description) = (tool.name, tool.description);
+            let (parameters, read_only) = (tool.parameters, tool.read_only);
+            let origin = path.display().to_string();
+            let declaration = Declaration { name, description, parameters, read_only, origin };
+            self.add(Tool { declaration, kind })?;
+        }
+        for server in file.mcp {
+            let mut place = self.place.clone();
+            if !server.sandbox {
+                place.sandbox = place.sandbox.none();
+            }
+            let (server, offered) = Server::start(&server, &place).map_err(told)?;
+            let at = self.servers.len();
+            self.servers.push(server);
+            for (declaration, name) in offered {
+                self.add(Tool { declaration, kind: Kind::Server(at, name) })?;
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, tool: Tool) -> Result<(), Fault> {
@@ -158,3 +236,13 @@ impl Toolbox {
         Ok(())
     }
 }
+
+/// The process that this program becomes when it calls itself to run a command: see [`guard`].
+/// `None` in all other cases.
+pub(crate) fn as_guard() -> Option<ExitCode> {
+    let first = std::env::args_os().nth(1);
+    (first.as_deref() == Some(guard::NAME.as_ref())).then(guard::guard)
+}
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,7 @@ impl Kit {
         let bounds = Bounds {
             sandbox: sandbox(args.sandbox),
             network: args.tools_network,
+            private_addresses: args.tools_private_addresses,
             timeout,
             ..Bounds::new(directory)
         };
@@ -100,6 +101,7 @@ impl Kit {
             })
             .collect();
         let held = if self.constrained { "held to their schemas" } else { "not constrained" };
+        lines.push(self.toolbox.in_force());
         lines.push(format!("calls are {held}; {} rounds a message at most", self.rounds_max));
         lines.join("\n")
     }

@@ -72,6 +72,9 @@ pub(crate) struct ToolArgs {
     /// Let commands in a sandbox reach the network
     #[arg(long, requires = "tool_list")]
     pub(crate) tools_network: bool,
+    /// Let http_get ask this machine and its neighbours
+    #[arg(long, requires = "tool_list")]
+    pub(crate) tools_private_addresses: bool,
     /// Seconds after which a call is ended
     #[arg(long, value_name = "N", default_value_t = 60, requires = "tool_list")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]

@@ -1,11 +1,17 @@
 //! The tools that come with the program.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Bounds, Declaration, Kind, Tool};
+use super::command::{Job, Place};
+use super::confined::Confined;
+use super::{Bounds, Declaration, Kind, Tool, files, http};
 use crate::fault::Fault;
+
+/// However long a model wants a command to run.
+const BASH_MAX: Duration = Duration::from_secs(600);
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +102,70 @@ impl BuiltIn {
         }
     }
 
+    /// # Errors
+    /// What the model may hear of what went wrong.
     pub(super) fn call(
         self,
-        _arguments: &Map<String, Value>,
-        _bounds: &Bounds,
-        _cancel: &AtomicBool,
+        arguments: &Map<String, Value>,
+        bounds: &Bounds,
+        confined: &Confined,
+        place: &Place,
+        cancel: &AtomicBool,
     ) -> Result<String, String> {
-        Err(format!("{self:?} is not there yet"))
+        let text = |name: &str| text(arguments, name)?.ok_or_else(|| format!("{name} is missing"));
+        match self {
+            Self::Bash => {
+                let seconds = number(arguments, "timeout_seconds")?;
+                let job = Job {
+                    program: "bash",
+                    arguments: ["--noprofile", "--norc", "-c", text("command")?]
+                        .map(str::to_owned)
+                        .to_vec(),
+                    input: None,
+                    variables: &[],
+                    place,
+                    timeout: seconds
+                        .map_or(bounds.timeout, |seconds| Duration::from_secs(seconds as u64))
+                        .min(BASH_MAX.max(bounds.timeout)),
+                    limit_bytes: bounds.result_bytes,
+                };
+                job.run(cancel)
+            }
+            Self::ReadFile => {
+                let first = number(arguments, "first_line")?.unwrap_or(1);
+                let lines = number(arguments, "lines")?.unwrap_or(usize::MAX);
+                // Room for the line that says where it was cut.
+                let limit_bytes = bounds.result_bytes.saturating_sub(200);
+                files::read(confined, text("path")?, first, lines, limit_bytes)
+            }
+            Self::WriteFile => files::write(confined, text("path")?, text("content")?),
+            Self::ListDir => {
+                let path = self::text(arguments, "path")?.unwrap_or(".");
+                files::list(confined, if path.is_empty() { "." } else { path })
+            }
+            Self::HttpGet => {
+                let limit_bytes = bounds.result_bytes.saturating_sub(200);
+                http::get(text("url")?, bounds.private_addresses, bounds.timeout, limit_bytes)
+            }
+        }
+    }
+}
+
+fn text<'a>(arguments: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
+    match arguments.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{name}: accepted: a text")),
+    }
+}
+
+fn number(arguments: &Map<String, Value>, name: &str) -> Result<Option<usize>, String> {
+    let accepted = || format!("{name}: accepted: a whole number from 1 on");
+    match arguments.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let number = value.as_u64().filter(|number| *number > 0).ok_or_else(accepted)?;
+            usize::try_from(number).map(Some).map_err(|_| accepted())
+        }
     }
 }
