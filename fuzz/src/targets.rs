@@ -9,9 +9,10 @@ use super::target::{Shape, Target, Verdict};
 mod models;
 mod repacked;
 mod texts;
+mod tools;
 
 /// Every target, in the order in which they run.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 14] = [
     "header",
     "index",
     "json",
@@ -24,6 +25,8 @@ pub(crate) const NAMES: [&str; 12] = [
     "tokenizer",
     "template",
     "generation",
+    "tools",
+    "calls",
 ];
 
 /// The checkpoints whose files are the true inputs.
@@ -54,6 +57,8 @@ pub(crate) fn named(root: &Path, name: &str) -> Result<Target, String> {
         "tokenizer" => texts::tokenizer(&tree),
         "template" => texts::template(&tree),
         "generation" => texts::generation(&tree),
+        "tools" => tools::tools(),
+        "calls" => tools::calls(),
         _ => Err(format!("unknown target {name}")),
     }
 }

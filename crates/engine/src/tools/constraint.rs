@@ -16,6 +16,11 @@ use crate::tokenizer::{Tokenizer, starts_thinking};
 /// States of a call's automaton at most; each takes 1 to 2 KiB, and a call makes a few hundred.
 const STATES_MAX: usize = 16_384;
 
+/// Longer tokens never come up inside a call: the automaton takes paths of up to 1,024 bytes.
+const WORD_BYTES_MAX: usize = 1000;
+/// All tokens together: the automaton counts the nodes of its tree with 22 bits.
+const WORDS_BYTES_MAX: usize = (1 << 22) - 1;
+
 /// Why calls cannot be constrained. Each message is one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -89,7 +94,13 @@ impl CallTokens {
             word.extend_from_slice(tokenizer.token_bytes(id).unwrap_or_default());
             word
         };
-        let words: Vec<Vec<u8>> = (0..size).map(word).collect();
+        let mut words: Vec<Vec<u8>> = (0..size).map(word).collect();
+        words.iter_mut().filter(|word| word.len() > WORD_BYTES_MAX).for_each(Vec::clear);
+        let total: usize = words.iter().map(Vec::len).sum();
+        if total > WORDS_BYTES_MAX {
+            let what = format!("the tokens have {total} bytes, accepted are {WORDS_BYTES_MAX}");
+            return Err(ConstraintError::Grammar { what });
+        }
         // The end of the text never lies inside a call, so the id given for it is never allowed.
         let trie = TokTrie::from(&TokRxInfo::new(size, open), &words);
         drop(words);

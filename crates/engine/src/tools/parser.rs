@@ -102,9 +102,27 @@ pub struct CallParser {
     form: CallForm,
     /// Whether marks come as tokens. If not, text that spells one is one.
     tokens: bool,
-    /// Bytes that a call may have between its marks.
-    limit: usize,
+    limit: Limit,
     state: State,
+}
+
+/// How long a call may be.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    /// Bytes between the marks.
+    body: usize,
+    /// Bytes that are kept: where the closing mark is text it is kept for a moment.
+    kept: usize,
+}
+
+impl Limit {
+    fn room(self, inside: &Inside) -> usize {
+        self.kept - inside.raw.len()
+    }
+
+    fn passed(self) -> String {
+        format!("the call is longer than {} bytes", self.body)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +146,8 @@ struct Inside {
 #[derive(Clone, Debug)]
 struct Skipping {
     raw: String,
+    /// Whether something did not fit: nothing behind it is kept.
+    full: bool,
     error: String,
     /// For either mark, where marks are text.
     search: Search,
@@ -139,6 +159,8 @@ impl CallParser {
     /// malformed; no more of it than that is kept.
     #[must_use]
     pub fn new(tools: Arc<Tools>, form: CallForm, tokens: bool, limit: usize) -> Self {
+        let kept = if tokens { limit } else { limit.saturating_add(CLOSE.len()) };
+        let limit = Limit { body: limit, kept };
         Self { tools, form, tokens, limit, state: State::Outside(opening(tokens)) }
     }
 
@@ -173,7 +195,7 @@ impl CallParser {
             }
             State::Skipping(mut skipping) => {
                 let held = skipping.search.finish();
-                keep(&mut skipping.raw, &held, self.limit);
+                skipping.keep(&held, self.limit.body);
                 vec![malformed(&skipping.raw, skipping.error, false)]
             }
         }
@@ -208,14 +230,11 @@ impl CallParser {
                 })
             }
             State::Inside(inside) => {
-                let room = self.limit - inside.raw.len();
-                let fits = text.floor_char_boundary(room);
+                let fits = text.floor_char_boundary(self.limit.room(inside));
                 if fits == 0 {
-                    let at = inside
-                        .raw
-                        .floor_char_boundary(inside.raw.len().saturating_sub(CLOSE.len()));
-                    let what = format!("the call is longer than {} bytes", self.limit);
-                    return self.skip(at, what, text);
+                    let whole_mark = inside.raw.len().saturating_sub(CLOSE.len());
+                    let at = inside.raw.floor_char_boundary(whole_mark);
+                    return self.skip(at, self.limit.passed(), text);
                 }
                 inside.raw.push_str(&text[..fits]);
                 match inside.step(self.tokens) {
@@ -230,12 +249,12 @@ impl CallParser {
                 }
             }
             State::Skipping(skipping) if self.tokens => {
-                keep(&mut skipping.raw, &text, self.limit);
+                skipping.keep(&text, self.limit.body);
                 String::new()
             }
             State::Skipping(skipping) => {
                 let found = skipping.search.push(&text);
-                keep(&mut skipping.raw, &found.before, self.limit);
+                skipping.keep(&found.before, self.limit.body);
                 let Some(hit) = found.hit else { return String::new() };
                 let closed = hit.needle == CLOSE;
                 events.push(malformed(&skipping.raw, skipping.error.clone(), closed));
@@ -251,7 +270,12 @@ impl CallParser {
     fn open_mark(&mut self, events: &mut Vec<CallEvent>) {
         match &mut self.state {
             State::Outside(search) => events.extend(text_event(search.finish())),
-            State::Inside(inside) if inside.swallows_marks() => return self.text(OPEN, events),
+            State::Inside(inside) if inside.swallows_marks() => {
+                if self.limit.room(inside) >= OPEN.len() {
+                    return self.text(OPEN, events);
+                }
+                events.push(malformed(&inside.raw, self.limit.passed(), false));
+            }
             State::Inside(inside) => {
                 let error = format!("expected {}, found {OPEN}", inside.expects());
                 events.push(malformed(&inside.raw, error, false));
@@ -266,7 +290,13 @@ impl CallParser {
     fn close_mark(&mut self, events: &mut Vec<CallEvent>) {
         match &mut self.state {
             State::Outside(_) => events.push(CallEvent::Text(CLOSE.to_owned())),
-            State::Inside(inside) if inside.swallows_marks() => self.text(CLOSE, events),
+            State::Inside(inside) if inside.swallows_marks() => {
+                if self.limit.room(inside) >= CLOSE.len() {
+                    return self.text(CLOSE, events);
+                }
+                events.push(malformed(&inside.raw, self.limit.passed(), true));
+                self.state = State::Outside(opening(self.tokens));
+            }
             State::Inside(_) => self.end(events),
             State::Skipping(skipping) => {
                 events.push(malformed(&skipping.raw, skipping.error.clone(), true));
@@ -307,8 +337,19 @@ impl CallParser {
         let State::Inside(mut inside) = state else { return rest };
         let tail = inside.raw.split_off(at);
         let search = Search::new(&[OPEN.to_owned(), CLOSE.to_owned()]);
-        self.state = State::Skipping(Skipping { raw: inside.raw, error: what, search });
+        self.state =
+            State::Skipping(Skipping { raw: inside.raw, full: false, error: what, search });
         tail + &rest
+    }
+}
+
+impl Skipping {
+    /// Keeps what still fits.
+    fn keep(&mut self, text: &str, limit: usize) {
+        let room = if self.full { 0 } else { limit.saturating_sub(self.raw.len()) };
+        let fits = text.floor_char_boundary(room);
+        self.raw.push_str(&text[..fits]);
+        self.full |= fits < text.len();
     }
 }
 
@@ -379,9 +420,4 @@ fn text_event(text: String) -> Option<CallEvent> {
 fn malformed(raw: &str, error: String, closed: bool) -> CallEvent {
     let raw = format!("{OPEN}{raw}{}", if closed { CLOSE } else { "" });
     CallEvent::Malformed(Malformed { raw, error })
-}
-
-/// Appends what still fits.
-fn keep(raw: &mut String, text: &str, limit: usize) {
-    raw.push_str(&text[..text.floor_char_boundary(limit.saturating_sub(raw.len()))]);
 }
