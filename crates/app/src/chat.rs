@@ -19,12 +19,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-use engine::Forward;
+use engine::{ChatTemplate, Forward, GenerationDefaults, Tokenizer};
 
 use crate::cli::{ChatArgs, ModelArgs};
 use crate::fault::Fault;
 use crate::language::Language;
 use crate::open::{self, Checkpoint, Texts};
+use crate::report::Conditions;
 use crate::{interrupt, prompt, run, say};
 use core::{Core, Spending};
 use gauge::Gauge;
@@ -62,8 +63,26 @@ pub(crate) fn chat(args: &ChatArgs, start: Instant) -> Result<(), Fault> {
     hold(args, system, stage, Box::new(move |source| load(source, cancel, false)), cancel)
 }
 
+/// The same with a model that is there already, of which nothing was planned.
+pub(crate) fn chat_with<F: Forward>(
+    args: &ChatArgs,
+    model: F,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+) -> Result<(), Fault> {
+    let cancel = interrupt::watch()?;
+    let system = args.system.as_ref().map(prompt::given).transpose()?;
+    let ctx = model.facts().context;
+    let stop_ids = engine::stop_ids(None, &serde_json::Value::Null, &tokenizer);
+    let defaults = GenerationDefaults::default();
+    let language = Language { tokenizer, template: Some(template), defaults, stop_ids };
+    let stage = Stage::new(model, language, None, ctx, Conditions::unknown(), Vec::new());
+    let load = Box::new(|_: Option<&Path>| Err(Fault::failed("there is one model here")));
+    hold(args, system, stage.map_err(Fault::failed)?, load, cancel)
+}
+
 /// Holds the conversation on a thread of its own, and shows it on this one.
-pub(crate) fn hold<F: Forward>(
+fn hold<F: Forward>(
     args: &ChatArgs,
     system: Option<String>,
     stage: Stage<F>,

@@ -38,6 +38,24 @@ use clap::error::ErrorKind;
 use cli::{Cli, Command, Evaluation};
 use fault::Fault;
 
+/// Holds `chat` with a model that is there already, so that screens can be tested with one whose
+/// answers are known. `arguments` are those of the command.
+#[must_use]
+pub fn chat_with<F: engine::Forward>(
+    arguments: &[String],
+    model: F,
+    tokenizer: engine::Tokenizer,
+    template: engine::ChatTemplate,
+) -> ExitCode {
+    let line = ["flash-moe", "chat"].into_iter().map(str::to_owned);
+    let cli = match Cli::try_parse_from(line.chain(arguments.iter().cloned())) {
+        Ok(cli) => cli,
+        Err(error) => return not_a_command(&error),
+    };
+    let Command::Chat(args) = cli.command else { return ExitCode::from(2) };
+    ended(chat::chat_with(&args, model, tokenizer, template))
+}
+
 /// The program: reads the command line, does what it says, and tells how that went.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -61,6 +79,10 @@ pub fn main() -> ExitCode {
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
         Command::Eval(Evaluation::Kl(args)) => eval::kl(&args),
     };
+    ended(done)
+}
+
+fn ended(done: Result<(), Fault>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => end(&fault),

@@ -43,28 +43,12 @@ fn model() -> ScriptedForward {
         .answering(asked("two"), said("", "second"))
 }
 
-fn conditions() -> Conditions {
-    Conditions {
-        start_seconds: 0.0,
-        peak_rss_bytes: None,
-        plan_bytes: 1,
-        budget_bytes: 1,
-        experts_per_token: 1,
-        published_experts_per_token: 1,
-        precision: "exact",
-        threads: 1,
-        device: "cpu",
-        isa: "none".to_owned(),
-        io_mode: "none",
-    }
-}
-
 fn stage(model: ScriptedForward, ctx: usize) -> Stage<ScriptedForward> {
     let tokenizer = byte_tokenizer();
     let template = Some(chat_template(&tokenizer));
     let defaults = engine::GenerationDefaults::default();
     let language = Language { tokenizer, template, defaults, stop_ids: vec![IM_END] };
-    Stage::new(model, language, None, ctx, conditions(), Vec::new()).expect("a stage")
+    Stage::new(model, language, None, ctx, Conditions::unknown(), Vec::new()).expect("a stage")
 }
 
 /// Everything that is told when these orders come.
