@@ -8,10 +8,11 @@ use super::target::{Shape, Target, Verdict};
 
 mod models;
 mod repacked;
+mod saved;
 mod texts;
 
 /// Every target, in the order in which they run.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 14] = [
     "header",
     "index",
     "json",
@@ -21,6 +22,8 @@ pub(crate) const NAMES: [&str; 12] = [
     "manifest",
     "journal",
     "snapshot",
+    "session",
+    "transcript",
     "tokenizer",
     "template",
     "generation",
@@ -51,6 +54,8 @@ pub(crate) fn named(root: &Path, name: &str) -> Result<Target, String> {
         "manifest" => repacked::manifest(),
         "journal" => repacked::journal(),
         "snapshot" => models::snapshot(),
+        "session" => saved::session(),
+        "transcript" => saved::transcript(),
         "tokenizer" => texts::tokenizer(&tree),
         "template" => texts::template(&tree),
         "generation" => texts::generation(&tree),

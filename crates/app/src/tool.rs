@@ -239,9 +239,15 @@ impl Toolbox {
 
 /// The process that this program becomes when it calls itself to run a command: see [`guard`].
 /// `None` in all other cases.
+#[cfg(unix)]
 pub(crate) fn as_guard() -> Option<ExitCode> {
     let first = std::env::args_os().nth(1);
     (first.as_deref() == Some(guard::NAME.as_ref())).then(guard::guard)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn as_guard() -> Option<ExitCode> {
+    None
 }
 
 #[cfg(test)]

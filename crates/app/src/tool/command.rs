@@ -130,7 +130,17 @@ pub(super) struct Pipes {
     pub(super) stderr: ChildStderr,
 }
 
+/// Nothing but a guard can promise that nothing stays behind.
+#[cfg(not(unix))]
+pub(super) fn spawn(place: &Place, _: &[String]) -> Result<(Child, Pipes), String> {
+    Err(format!("{}: commands need a Unix system", place.directory.display()))
+}
+
+#[cfg(not(unix))]
+pub(super) fn stop(_: &Child) {}
+
 /// Starts a guard that waits for its request.
+#[cfg(unix)]
 pub(super) fn spawn(place: &Place, variables: &[String]) -> Result<(Child, Pipes), String> {
     let mut command = Command::new(program()?);
     command.arg(guard::NAME).env_clear().envs(environment::allowed(variables));
@@ -145,6 +155,7 @@ pub(super) fn spawn(place: &Place, variables: &[String]) -> Result<(Child, Pipes
 }
 
 /// Tells a guard to end everything and itself.
+#[cfg(unix)]
 pub(super) fn stop(child: &Child) {
     use rustix::process::{Pid, Signal, kill_process};
     if let Some(id) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
@@ -159,13 +170,13 @@ fn program() -> Result<PathBuf, String> {
     Ok(PathBuf::from("/proc/self/exe"))
 }
 
-#[cfg(not(any(target_os = "linux", test)))]
+#[cfg(all(unix, not(any(target_os = "linux", test))))]
 fn program() -> Result<PathBuf, String> {
     std::env::current_exe().map_err(|error| format!("this program: {error}"))
 }
 
 /// The program beside the directory of this test, which cargo builds with the tests of the command line.
-#[cfg(test)]
+#[cfg(all(unix, test))]
 fn program() -> Result<PathBuf, String> {
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
     let beside = test.parent().and_then(std::path::Path::parent).map(|at| at.join("flash-moe"));
