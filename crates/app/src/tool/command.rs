@@ -15,7 +15,7 @@ use super::sandbox::Applied;
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a guard may take to end everything and to say so.
-const GRACE: Duration = Duration::from_secs(8);
+pub(super) const GRACE: Duration = Duration::from_secs(8);
 /// How long output may still come once everything was ended.
 const DRAIN: Duration = Duration::from_secs(1);
 /// Of a report.
@@ -204,7 +204,8 @@ fn read(mut from: ChildStdout, into: Arc<Mutex<Capture>>) -> JoinHandle<()> {
     })
 }
 
-fn report(from: ChildStderr) -> Option<Report> {
+/// The last thing that a guard says.
+pub(super) fn report(from: ChildStderr) -> Option<Report> {
     let mut text = String::new();
     from.take(REPORT_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
