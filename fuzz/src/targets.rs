@@ -8,6 +8,7 @@ use super::target::{Shape, Target, Verdict};
 
 mod models;
 mod repacked;
+mod saved;
 mod texts;
 mod tools;
 
@@ -22,6 +23,8 @@ pub(crate) const NAMES: [&str; 14] = [
     "manifest",
     "journal",
     "snapshot",
+    "session",
+    "transcript",
     "tokenizer",
     "template",
     "generation",
@@ -54,6 +57,8 @@ pub(crate) fn named(root: &Path, name: &str) -> Result<Target, String> {
         "manifest" => repacked::manifest(),
         "journal" => repacked::journal(),
         "snapshot" => models::snapshot(),
+        "session" => saved::session(),
+        "transcript" => saved::transcript(),
         "tokenizer" => texts::tokenizer(&tree),
         "template" => texts::template(&tree),
         "generation" => texts::generation(&tree),

@@ -39,6 +39,9 @@ pub(crate) use shown::shown;
 
 use crate::fault::Fault;
 
+/// Of a line that says why tools cannot be opened.
+const ERROR_CHARS: usize = 500;
+
 /// What the model is told of a tool, and what the user is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Declaration {
@@ -92,6 +95,11 @@ pub(crate) struct Outcome {
 }
 
 impl Bounds {
+    /// Of what a tool says, so that a line about it has room too.
+    fn output_bytes(&self) -> usize {
+        self.result_bytes.saturating_sub(200)
+    }
+
     /// In a directory, with a sandbox as far as there is one, without the network in it.
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self {
@@ -202,7 +210,11 @@ impl Toolbox {
     }
 
     fn add_file(&mut self, path: &Path) -> Result<(), Fault> {
-        let told = |why: String| Fault::failed(format!("{}: {why}", path.display()));
+        // A server may have said part of it.
+        let told = |why: String| {
+            let why = shortened(&escaped_line(&why), ERROR_CHARS);
+            Fault::failed(format!("{}: {why}", path.display()))
+        };
         let file = declared::read(path)?;
         for tool in file.tool {
             let kind = Kind::Command(CommandTool::new(&tool).map_err(told)?);
@@ -239,9 +251,15 @@ impl Toolbox {
 
 /// The process that this program becomes when it calls itself to run a command: see [`guard`].
 /// `None` in all other cases.
+#[cfg(unix)]
 pub(crate) fn as_guard() -> Option<ExitCode> {
     let first = std::env::args_os().nth(1);
     (first.as_deref() == Some(guard::NAME.as_ref())).then(guard::guard)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn as_guard() -> Option<ExitCode> {
+    None
 }
 
 #[cfg(test)]

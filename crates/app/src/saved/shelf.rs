@@ -124,12 +124,16 @@ impl Shelf {
     pub(crate) fn delete(&self, wished: &str) -> Result<String, Fault> {
         let name = self.find(wished)?;
         let folder = self.directory.join(&name);
-        let held = lock(&folder, &name)?;
-        // Out of the list first: a half deleted session is none. Some systems do not delete what is open.
+        let mut held = Some(lock(&folder, &name)?);
+        if cfg!(windows) {
+            // There nothing can be moved that is open.
+            held = None;
+        }
+        // Out of the list first: a half deleted session is none.
         let gone = self.directory.join(format!(".deleted-{name}"));
-        drop(held);
         let removed = fs::rename(&folder, &gone).and_then(|()| fs::remove_dir_all(&gone));
         removed.map_err(|error| at(&folder, &error))?;
+        drop(held);
         Ok(name)
     }
 

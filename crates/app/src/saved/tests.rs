@@ -167,7 +167,7 @@ fn sessions_are_found_listed_and_deleted() {
     let taken = first.rename(&shelf, "apple.2").expect_err("taken");
     assert!(taken.line().is_some_and(|line| line.contains("is there already")), "{taken:?}");
     drop((first, second));
-    let listed = shelf.list().expect("listed");
+    let listed: Vec<Entry> = shelf.list().expect("listed");
     let second = listed.iter().find(|entry| entry.name == "apple.2").expect("listed");
     assert_eq!((listed.len(), second.messages, second.tokens), (2, 2, 8), "{listed:?}");
     assert_eq!(

@@ -62,7 +62,7 @@ impl BuiltIn {
                  back; background processes end with the call.",
                 json!({
                     "command": text("The command line"),
-                    "timeout_seconds": number("End it after this long (default 60)"),
+                    "timeout_seconds": number("End it after this long"),
                 }),
                 json!(["command"]),
                 false,
@@ -127,16 +127,14 @@ impl BuiltIn {
                     timeout: seconds
                         .map_or(bounds.timeout, |seconds| Duration::from_secs(seconds as u64))
                         .min(BASH_MAX.max(bounds.timeout)),
-                    limit_bytes: bounds.result_bytes,
+                    limit_bytes: bounds.output_bytes(),
                 };
                 job.run(cancel)
             }
             Self::ReadFile => {
                 let first = number(arguments, "first_line")?.unwrap_or(1);
                 let lines = number(arguments, "lines")?.unwrap_or(usize::MAX);
-                // Room for the line that says where it was cut.
-                let limit_bytes = bounds.result_bytes.saturating_sub(200);
-                files::read(confined, text("path")?, first, lines, limit_bytes)
+                files::read(confined, text("path")?, first, lines, bounds.output_bytes())
             }
             Self::WriteFile => files::write(confined, text("path")?, text("content")?),
             Self::ListDir => {
@@ -144,7 +142,7 @@ impl BuiltIn {
                 files::list(confined, if path.is_empty() { "." } else { path })
             }
             Self::HttpGet => {
-                let limit_bytes = bounds.result_bytes.saturating_sub(200);
+                let limit_bytes = bounds.output_bytes();
                 http::get(text("url")?, bounds.private_addresses, bounds.timeout, limit_bytes)
             }
         }

@@ -15,7 +15,7 @@ use super::sandbox::Applied;
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a guard may take to end everything and to say so.
-const GRACE: Duration = Duration::from_secs(8);
+pub(super) const GRACE: Duration = Duration::from_secs(8);
 /// How long output may still come once everything was ended.
 const DRAIN: Duration = Duration::from_secs(1);
 /// Of a report.
@@ -130,7 +130,17 @@ pub(super) struct Pipes {
     pub(super) stderr: ChildStderr,
 }
 
+/// Nothing but a guard can promise that nothing stays behind.
+#[cfg(not(unix))]
+pub(super) fn spawn(place: &Place, _: &[String]) -> Result<(Child, Pipes), String> {
+    Err(format!("{}: commands need a Unix system", place.directory.display()))
+}
+
+#[cfg(not(unix))]
+pub(super) fn stop(_: &Child) {}
+
 /// Starts a guard that waits for its request.
+#[cfg(unix)]
 pub(super) fn spawn(place: &Place, variables: &[String]) -> Result<(Child, Pipes), String> {
     let mut command = Command::new(program()?);
     command.arg(guard::NAME).env_clear().envs(environment::allowed(variables));
@@ -145,6 +155,7 @@ pub(super) fn spawn(place: &Place, variables: &[String]) -> Result<(Child, Pipes
 }
 
 /// Tells a guard to end everything and itself.
+#[cfg(unix)]
 pub(super) fn stop(child: &Child) {
     use rustix::process::{Pid, Signal, kill_process};
     if let Some(id) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
@@ -159,13 +170,13 @@ fn program() -> Result<PathBuf, String> {
     Ok(PathBuf::from("/proc/self/exe"))
 }
 
-#[cfg(not(any(target_os = "linux", test)))]
+#[cfg(all(unix, not(any(target_os = "linux", test))))]
 fn program() -> Result<PathBuf, String> {
     std::env::current_exe().map_err(|error| format!("this program: {error}"))
 }
 
 /// The program beside the directory of this test, which cargo builds with the tests of the command line.
-#[cfg(test)]
+#[cfg(all(unix, test))]
 fn program() -> Result<PathBuf, String> {
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
     let beside = test.parent().and_then(std::path::Path::parent).map(|at| at.join("flash-moe"));
@@ -193,7 +204,8 @@ fn read(mut from: ChildStdout, into: Arc<Mutex<Capture>>) -> JoinHandle<()> {
     })
 }
 
-fn report(from: ChildStderr) -> Option<Report> {
+/// The last thing that a guard says.
+pub(super) fn report(from: ChildStderr) -> Option<Report> {
     let mut text = String::new();
     from.take(REPORT_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.lines().rev().find_map(|line| serde_json::from_str(line).ok())

@@ -261,5 +261,5 @@ fn write_beside(
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -198,7 +198,7 @@ impl CommandTool {
             variables: &self.variables,
             place: if self.sandbox { place } else { &free },
             timeout: self.timeout.unwrap_or(bounds.timeout),
-            limit_bytes: bounds.result_bytes,
+            limit_bytes: bounds.output_bytes(),
         };
         job.run(cancel)
     }

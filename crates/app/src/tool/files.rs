@@ -19,6 +19,10 @@ pub(super) fn read(
     limit_bytes: usize,
 ) -> Result<String, String> {
     let file = confined.open(path)?;
+    let bytes = file.metadata().map_err(|error| format!("{path}: {error}"))?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(format!("{path}: has {bytes} bytes; accepted: {FILE_BYTES_MAX}"));
+    }
     let mut from = BufReader::new(file.take(FILE_BYTES_MAX));
     let (mut text, mut line, mut number) = (String::new(), Vec::new(), 0);
     loop {

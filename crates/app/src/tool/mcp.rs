@@ -5,8 +5,8 @@
 //! or silent is an error like any other.
 
 use std::future::Future;
-use std::io::{Read as _, Write as _};
-use std::process::{Child, ChildStderr};
+use std::io::Write as _;
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -26,9 +26,6 @@ use super::guard::Report;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// For a server to introduce itself, where its declaration has no other time.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
-/// For a guard to end everything.
-const GRACE: Duration = Duration::from_secs(8);
-const REPORT_BYTES_MAX: u64 = 64 << 10;
 /// A server with more tools than this fills every prompt.
 const TOOLS_MAX: usize = 256;
 
@@ -63,7 +60,7 @@ impl Server {
         let mut line = serde_json::to_vec(&request).map_err(|error| at(error.to_string()))?;
         line.push(b'\n');
         let stderr = pipes.stderr;
-        let report = thread::spawn(move || read_report(stderr));
+        let report = thread::spawn(move || command::report(stderr));
         let runtime = Background::new().map_err(|error| at(error.to_string()))?;
         let mut server = Self { name, timeout, guard, report, service: None, runtime };
         let asked = pipes.stdin.write_all(&line).and_then(|()| pipes.stdin.flush());
@@ -163,7 +160,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.service = None;
         command::stop(&self.guard);
-        let deadline = Instant::now() + GRACE;
+        let deadline = Instant::now() + command::GRACE;
         while matches!(self.guard.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);
         }
@@ -223,12 +220,6 @@ impl Background {
             return Err(why);
         }
     }
-}
-
-fn read_report(from: ChildStderr) -> Option<Report> {
-    let mut text = String::new();
-    from.take(REPORT_BYTES_MAX).read_to_string(&mut text).ok()?;
-    text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
 }
 
 /// Texts as they are; of what is none, that it is there.

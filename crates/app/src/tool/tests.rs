@@ -90,6 +90,10 @@ fn what_is_no_text_or_too_long_is_said() {
     std::fs::write(folder.path().join("long"), "žž\n".repeat(1000)).expect("written");
     let long = call(&mut tools, "read_file", json!({"path": "long"}));
     assert!(long.text.contains("[cut in line 161: 800 bytes are read at a time"), "{}", long.text);
+    let huge = std::fs::File::create(folder.path().join("huge")).expect("made");
+    huge.set_len((64 << 20) + 1).expect("sparse");
+    let huge = call(&mut tools, "read_file", json!({"path": "huge"}));
+    assert!(huge.failed && huge.text.contains("has 67108865 bytes"), "{}", huge.text);
     std::fs::write(folder.path().join("line"), "x".repeat(10 << 20)).expect("written");
     let line = call(&mut tools, "read_file", json!({"path": "line"}));
     assert!(line.text.len() < 1000 && line.text.contains("cut in line 1"), "{}", line.text);
@@ -97,5 +101,5 @@ fn what_is_no_text_or_too_long_is_said() {
         std::fs::write(folder.path().join(format!("f{n}")), "").expect("written");
     }
     let listed = call(&mut tools, "list_dir", json!({}));
-    assert!(listed.text.len() < 1100 && listed.text.contains("[103 more]"), "{}", listed.text);
+    assert!(listed.text.len() < 1100 && listed.text.contains("[104 more]"), "{}", listed.text);
 }

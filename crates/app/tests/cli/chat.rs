@@ -25,7 +25,8 @@ fn answers_are_a_line_each_and_all_else_is_on_stderr() {
     let answers: Vec<&str> = done.stdout.lines().collect();
     assert_eq!(answers.len(), 2, "{done:?}");
     assert!(answers[0].starts_with("The sea") && answers[1].contains("glacier"), "{done:?}");
-    let costs = done.stderr.lines().filter(|line| line.contains(" tok · ") && line.contains(" · #"));
+    let costs =
+        done.stderr.lines().filter(|line| line.contains(" tok · ") && line.contains(" · #"));
     assert_eq!(costs.count(), 2, "what each cost: {done:?}");
     assert!(done.stderr.contains("  user      What is a glacier?"), "the command: {done:?}");
     assert!(!done.stdout.contains('\u{1b}') && !done.stderr.contains('\u{1b}'), "{done:?}");
@@ -61,7 +62,10 @@ fn a_session_goes_on_as_if_it_had_never_ended() {
     let again = chat(twice.path(), input, &["--resume", "last"]).succeeded();
     assert!(again.stderr.contains("everything is read again"), "{again:?}");
     assert_eq!(again.stdout, second.stdout, "the same answer");
-    assert!(again.stderr.contains("4 messages") && again.stderr.contains("The sea is"), "{again:?}");
+    assert!(
+        again.stderr.contains("4 messages") && again.stderr.contains("The sea is"),
+        "{again:?}"
+    );
     let page = std::fs::read_to_string(twice.path().join("out.md")).expect("it was written");
     assert!(page.contains("## User\n\nWhat is a glacier?"), "{page}");
 }

@@ -28,14 +28,14 @@ const SCRIPT: [(&str, &str, &str); 8] = [
         "I need to look.",
         "Let me look.<tool_call>\n<function=bash>\n<parameter=command>\necho one; echo two\n</parameter>\n</function>\n</tool_call>",
     ),
-    ("two\n", "", "There are **two** lines: `one` and `two`."),
+    ("two", "", "There are **two** lines: `one` and `two`."),
     ("the user refused this call", "", "Then I will not look."),
     (
         "wait long",
         "",
         "<tool_call>\n<function=bash>\n<parameter=command>\nsleep 60\n</parameter>\n</function>\n</tool_call>",
     ),
-    ("ended after 1 s", "", "That took too long."),
+    ("its time limit", "", "That took too long."),
     ("count", "", COUNT),
     ("is it long?", "", "Yes, it is long."),
 ];
@@ -81,6 +81,9 @@ pub(crate) fn play(arguments: &[String]) -> ExitCode {
         }
     }
     model = model.answering(asked("be hostile", ""), hostile());
+    // Whatever else a call gave.
+    let noted = ids("\n</think>\n\nNoted.<|im_end|>");
+    model = model.answering(asked("", "\n</tool_response>"), noted);
     flash_moe::chat_with(arguments, Paced(model), tokenizer, template)
 }
 

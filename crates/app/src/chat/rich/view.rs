@@ -178,7 +178,7 @@ impl View {
                 entry.laid = Some((width, entry.item.rows(width, open)));
             }
         }
-        let rows = |entry: &Entry| entry.laid.as_ref().map_or(0, |(_, rows)| rows.len() + 1);
+        let rows = |entry: &Entry| entry.laid.as_ref().map_or(0, |(_, rows)| taken(rows));
         let height: usize = self.entries.iter().map(rows).sum();
         // Whoever looks back keeps what he sees while more is said.
         if self.back > 0 && self.room == room {
@@ -192,7 +192,10 @@ impl View {
         let mut shown = Vec::with_capacity(room);
         for entry in &self.entries {
             let Some((_, rows)) = &entry.laid else { continue };
-            let next = at + rows.len() + 1;
+            let next = at + taken(rows);
+            if rows.is_empty() {
+                continue;
+            }
             if next > start && at < end {
                 let lines = rows.iter().chain([const { &Vec::new() }]);
                 let skip = start.saturating_sub(at);
@@ -202,6 +205,11 @@ impl View {
         }
         shown
     }
+}
+
+/// Rows with the empty one behind them; what shows nothing takes nothing.
+fn taken(rows: &[Row]) -> usize {
+    if rows.is_empty() { 0 } else { rows.len() + 1 }
 }
 
 impl Item {
@@ -279,10 +287,14 @@ fn marked(mark: &str, mark_face: Face, text: &str, face: Face, width: usize) -> 
 
 fn reasoning(text: &str, over: bool, open: bool, width: usize) -> Vec<Row> {
     let words = text.split_whitespace().count();
+    if words == 0 {
+        return Vec::new();
+    }
+    let words = if words == 1 { "1 word".to_owned() } else { format!("{words} words") };
     let what = if over { "thought" } else { "thinking" };
     let sign = if open { "▾" } else { "▸" };
     let key = if open { "folds" } else { "opens" };
-    let head = Span::new(format!("{sign} {what} · {words} words · Ctrl-O {key}"), FAINT);
+    let head = Span::new(format!("{sign} {what} · {words} · Ctrl-O {key}"), FAINT);
     let mut rows = wrapped(&[head], width, true);
     if open {
         let face = Face { italic: true, ..FAINT };

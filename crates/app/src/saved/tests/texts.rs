@@ -28,6 +28,21 @@ fn a_transcript_comes_back() {
     }
 }
 
+/// Arguments go back into prompts: a digit less, and all that follows has to be read again.
+#[test]
+fn numbers_stay_what_they_were() {
+    for number in
+        ["1844674407372147437060", "0.1", "-0.0", "18446744073709551615", "1e-7", "5e-324"]
+    {
+        let call: serde_json::Value = serde_json::from_str(number).expect("a number");
+        let mut told = transcript();
+        told.messages.push(Message { tool_calls: vec![call], ..assistant("") });
+        let once = told.bytes();
+        let twice = Transcript::parse(&once).expect("good").bytes();
+        assert_eq!(once, twice, "{number}");
+    }
+}
+
 #[test]
 fn every_cut_keeps_what_stands_before_it() {
     let whole = transcript();

@@ -57,7 +57,11 @@ fn nothing_outlives_a_call() {
     let mut tools = toolbox(&["bash"], bounds(folder.path()));
     for (how, command) in [
         ("in the background", "sleep 1000 & echo $! >pid; disown"),
-        ("in a session of its own", "setsid sleep 1000 & sleep 0.2; pgrep -n sleep >pid"),
+        (
+            "in a session of its own",
+            "setsid bash -c 'echo $$ >pid; exec sleep 1000' & \
+             while [ ! -s pid ]; do sleep 0.01; done",
+        ),
         (
             "twice removed",
             "setsid bash -c 'trap \"\" TERM HUP INT; (setsid sleep 1000 & echo $! >pid; wait)' & \
