@@ -1,6 +1,7 @@
 //! The command line: every command, every flag, and what their help says.
 
 mod bench;
+mod eval_tools;
 mod generation;
 mod kl;
 mod machine;
@@ -14,6 +15,7 @@ pub(crate) use bench::{
     Announced, BenchCommand, CacheArgs, DiskArgs, KernelsArgs, PhaseChoice, PolicyChoice, Prompts,
     Router, SpeedArgs,
 };
+pub(crate) use eval_tools::EvalToolsArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use kl::KlArgs;
@@ -92,6 +94,9 @@ pub(crate) enum Evaluation {
     /// How far one configuration of a model is from another: KL divergence and top-1 agreement
     #[command(after_long_help = kl::EXAMPLES, after_help = kl::EXAMPLES)]
     Kl(Box<KlArgs>),
+    /// How often tool calls are valid, free and constrained to what is declared
+    #[command(after_long_help = eval_tools::EXAMPLES, after_help = eval_tools::EXAMPLES)]
+    Tools(Box<EvalToolsArgs>),
 }
 
 /// Which model, and how many of its experts.
