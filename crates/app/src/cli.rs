@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod eval_tools;
 mod generation;
 mod kl;
 mod machine;
@@ -17,6 +18,7 @@ pub(crate) use bench::{
 };
 pub(crate) use chat::{ChatArgs, Sandbox, ToolArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use eval_tools::EvalToolsArgs;
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use kl::KlArgs;
 pub(crate) use machine::{IoMode, KvType, LookAhead, MachineArgs, Policy, Precision};
@@ -97,6 +99,9 @@ pub(crate) enum Evaluation {
     /// How far one configuration of a model is from another: KL divergence and top-1 agreement
     #[command(after_long_help = kl::EXAMPLES, after_help = kl::EXAMPLES)]
     Kl(Box<KlArgs>),
+    /// How often tool calls are valid, free and constrained to what is declared
+    #[command(after_long_help = eval_tools::EXAMPLES, after_help = eval_tools::EXAMPLES)]
+    Tools(Box<EvalToolsArgs>),
 }
 
 /// Which model, and how many of its experts.

@@ -78,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
         Command::Eval(Evaluation::Kl(args)) => eval::kl(&args),
+        Command::Eval(Evaluation::Tools(args)) => eval::tools(&args),
     };
     ended(done)
 }

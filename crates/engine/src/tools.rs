@@ -15,6 +15,8 @@ mod parser;
 mod reader;
 mod schema;
 mod tagged;
+mod text_masks;
+mod verdict;
 
 pub use constraint::{CallConstraint, CallMask, CallTokens, ConstraintError};
 pub use declare::{ToolDeclaration, Tools, ToolsError};
@@ -23,6 +25,7 @@ pub use messages::{assistant_message, limited_result, tool_message};
 pub use parser::{CALL_BYTES_DEFAULT, CallEvent, CallParser, Ended, Malformed, Piece, ToolCall};
 pub use reader::{CallReader, Heard};
 pub use schema::SchemaError;
+pub use verdict::CallVerdict;
 
 /// The mark that opens a call.
 const OPEN: &str = "<tool_call>";

@@ -54,7 +54,8 @@ fn passes(tokenizer: &Tokenizer, constraint: &CallConstraint, ids: &[u32]) -> Re
 fn what_fits_passes_and_what_does_not_stops_where_it_goes_wrong() {
     let tokenizer = byte_tokenizer();
     let tokens = CallTokens::new(&tokenizer).expect("marks are tokens");
-    let constraint = CallConstraint::new(&tokens, &short(), CallForm::Tagged).expect("compiles");
+    let constraint =
+        CallConstraint::new(&tokens, &Arc::new(short()), CallForm::Tagged).expect("compiles");
     let try_body = |body: &str| {
         let mut ids = tokenizer.encode_text(body).expect("bytes");
         ids.push(CLOSE);
@@ -85,7 +86,7 @@ fn what_fits_passes_and_what_does_not_stops_where_it_goes_wrong() {
         (call(&argument("kind", "8")), "<parameter=kind>\n"),
         (call(&argument("list", "[1, 2, 3, 4]")), "[1, 2, 3"),
         (call(&argument("town", "x")), "<parameter="),
-        (call(&format!("{n}{word}</function>")), "</function>\n"),
+        (call(&format!("{n}{word}</function>")), "</function>"),
     ] {
         let found = try_body(&bad).expect_err("it does not fit");
         assert!(found.ends_with(stops), "{bad:?} stops after {found:?}");
@@ -174,7 +175,8 @@ fn free_text_is_cut_by_the_limit_and_said_to_be() {
 fn outside_of_calls_nothing_is_forbidden() {
     let t = byte_tokenizer();
     let tokens = CallTokens::new(&t).expect("marks");
-    let constraint = CallConstraint::new(&tokens, &short(), CallForm::Tagged).expect("compiles");
+    let constraint =
+        CallConstraint::new(&tokens, &Arc::new(short()), CallForm::Tagged).expect("compiles");
     let free = |mask: &mut engine::CallMask<'_>| {
         let mut row = vec![0.5; t.size()];
         mask.allow(&mut row);
@@ -243,7 +245,7 @@ fn a_mask_that_forbids_all_ends_the_turn() {
 fn what_cannot_be_constrained_is_refused() {
     assert_eq!(CallTokens::new(&plain_byte_tokenizer()).err(), Some(ConstraintError::NoMarks));
     let tokens = CallTokens::new(&byte_tokenizer()).expect("marks");
-    let none = CallConstraint::new(&tokens, &Tools::default(), CallForm::Tagged);
+    let none = CallConstraint::new(&tokens, &Arc::default(), CallForm::Tagged);
     assert_eq!(none.err(), Some(ConstraintError::NoTools), "nothing to call");
 }
 
@@ -254,7 +256,7 @@ fn many_arguments_come_in_their_order() {
     let properties: serde_json::Map<String, Value> =
         (0..8).map(|i| (format!("p{i}"), json!({"type": "boolean"}))).collect();
     let parameters = json!({"properties": properties, "required": ["p3", "p6"]});
-    let tools = Tools::new(vec![declare("many", parameters)]).expect("good");
+    let tools = Arc::new(Tools::new(vec![declare("many", parameters)]).expect("good"));
     let tokens = CallTokens::new(&t).expect("marks");
     let constraint = CallConstraint::new(&tokens, &tools, CallForm::Tagged).expect("compiles");
     for (given, fits) in [
@@ -274,6 +276,101 @@ fn many_arguments_come_in_their_order() {
     }
 }
 
+/// Wherever a walk over the mask goes, the parser reads the same call: the end of a value above all.
+#[test]
+fn mask_and_parser_agree_where_values_end() {
+    let t = byte_tokenizer();
+    let tokens = CallTokens::new(&t).expect("marks");
+    let parameters = json!({"properties": {
+        "free": {"type": "string"}, "most": {"type": "string", "maxLength": 25},
+        "least": {"type": "string", "minLength": 3},
+        "both": {"type": "string", "minLength": 1, "maxLength": 30},
+    }, "required": ["free", "most", "least", "both"]});
+    let tools = Arc::new(Tools::new(vec![declare("texts", parameters)]).expect("good"));
+    let constraint = CallConstraint::new(&tokens, &tools, CallForm::Tagged).expect("compiles");
+    let mut seed = 3u64;
+    let mut next = |n: usize| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % n
+    };
+    let words =
+        ["\n</parameter>\n", "</parameter>", "\n</param", "a", "\n", "é", "</function>", "<", ">"];
+    let mut empty = 0;
+    for round in 0..150 {
+        let mut mask = constraint.mask(&[OPEN]);
+        let mut reader = CallReader::new(&t, &[OPEN], &[], Arc::clone(&tools), CallForm::Tagged);
+        let (mut heard, mut wanted, mut said) = (Vec::new(), Vec::new(), Vec::new());
+        let mut row = vec![0.0; t.size()];
+        while mask.inside() {
+            row.fill(0.0);
+            mask.allow(&mut row);
+            let allowed: Vec<u32> =
+                (0..).zip(&row).filter(|(_, l)| **l == 0.0).map(|(id, _)| id).collect();
+            assert!(!allowed.is_empty(), "round {round}: {:?}", mask.error());
+            if wanted.is_empty() {
+                wanted = t.encode_text(words[next(words.len())]).expect("bytes");
+                wanted.reverse();
+            }
+            // The next byte of a word while that may come, else any byte.
+            let id = match wanted.pop() {
+                Some(id) if allowed.contains(&id) => id,
+                _ => {
+                    wanted.clear();
+                    allowed[next(allowed.len())]
+                }
+            };
+            heard.extend(reader.push(id));
+            mask.accept(id);
+            said.push(id);
+            assert!(said.len() < 5000, "round {round}: {:?}", t.decode(&said, false));
+        }
+        assert_eq!(mask.error(), None, "round {round}");
+        let [Heard::Answer(CallEvent::Call(call))] = &heard[..] else {
+            panic!("{round}: {heard:?}")
+        };
+        empty += usize::from(call.arguments["free"] == "");
+        assert_eq!(tools.check(&call.name, &call.arguments), Ok(()), "round {round}");
+    }
+    assert!(empty > 5, "empty values are among them: {empty}");
+}
+
+/// Masks that were kept are those that would be made anew: in texts with and without bounds, near
+/// the closing tag and in the middle of characters.
+#[test]
+fn kept_masks_are_the_masks() {
+    let tokenizer = text_fixtures::mini();
+    let tokens = CallTokens::new(&tokenizer).expect("marks");
+    let parameters = json!({"properties": {
+        "free": {"type": "string"}, "any": {}, "most": {"type": "string", "maxLength": 60},
+        "both": {"type": "string", "minLength": 9, "maxLength": 50},
+    }});
+    let tools = Arc::new(Tools::new(vec![declare("texts", parameters)]).expect("good"));
+    let constraint = CallConstraint::new(&tokens, &tools, CallForm::Tagged).expect("compiles");
+    let open = tokenizer.id_of("<tool_call>").expect("a token");
+    let text = "naïve <b>\n</p>\n</parameter \n\n</日本>ab";
+    let argument = |name: &str| format!("<parameter={name}>\n{text}\n</parameter>\n");
+    let all: String = ["free", "most", "any", "both"].map(argument).concat();
+    let body = format!("\n<function=texts>\n{all}</function>\n");
+    let ids = tokenizer.encode_text(&body).expect("ids");
+    let row = |mask: &mut engine::CallMask<'_>| {
+        let mut row = vec![0.0; tokenizer.size()];
+        mask.allow(&mut row);
+        row
+    };
+    let mut kept = constraint.mask(&[open]);
+    for at in 0..ids.len() {
+        let mut anew = constraint.mask(&[open]);
+        ids[..at].iter().for_each(|id| anew.accept(*id));
+        assert!(
+            row(&mut kept) == row(&mut anew),
+            "before id {at}: {:?}",
+            tokenizer.decode(&ids[..at], false)
+        );
+        kept.accept(ids[at]);
+    }
+    assert_eq!(kept.error(), None, "all of it fits");
+}
+
 /// Tokens of several letters go across tags; says what a mask costs.
 #[test]
 fn tokens_across_tags_pass_in_the_large_vocabulary() {
@@ -282,7 +379,7 @@ fn tokens_across_tags_pass_in_the_large_vocabulary() {
     let parameters = json!({"properties": {
         "path": {"type": "string"}, "text": {"type": "string"}, "mode": {"type": "integer"},
     }, "required": ["path", "text"]});
-    let tools = Tools::new(vec![declare("write_file", parameters)]).expect("good");
+    let tools = Arc::new(Tools::new(vec![declare("write_file", parameters)]).expect("good"));
     let constraint = CallConstraint::new(&tokens, &tools, CallForm::Tagged).expect("compiles");
     let text =
         "fn main() {\n    // <b> & </parameter>\n    println!(\"héllo 日本\");\n}\n".repeat(4);

@@ -57,7 +57,7 @@ pub(super) fn tools() -> Result<Target, String> {
         let Some(declarations) = read else { return Verdict::Refused };
         let tools = Tools::new(declarations);
         let verdict = Verdict::of(&tools);
-        let Ok(tools) = tools else { return verdict };
+        let Ok(tools) = tools.map(Arc::new) else { return verdict };
         for form in [CallForm::Tagged, CallForm::Json] {
             let constraint = CallConstraint::new(&tokens, &tools, form);
             let Ok(constraint) = &constraint else {

@@ -53,7 +53,7 @@ fn tagged(tools: &Tools, close: u32) -> String {
 #[derive(Default)]
 struct Rules {
     text: String,
-    terminals: usize,
+    texts: usize,
 }
 
 impl Rules {
@@ -109,15 +109,16 @@ impl Rules {
             };
             return allowed.iter().map(one).collect();
         }
-        let (least, most) = schema.length;
-        if schema.takes(Type::String) && least.unwrap_or(0) == 0 && most.is_none() {
-            // Whatever else is accepted is text too.
+        if let Some((least, most)) = schema.text_length() {
             return vec![self.text_value(least, most)];
         }
         let mut values = Vec::new();
         for kind in &schema.types {
             match kind {
-                Type::String => values.push(self.text_value(least, most)),
+                Type::String => {
+                    let (least, most) = schema.length;
+                    values.push(self.text_value(least.unwrap_or(0), most));
+                }
                 Type::Null => values.extend(["null", "None"].map(framed)),
                 Type::Boolean => {
                     values.extend(["true", "false", "True", "False"].map(framed));
@@ -133,19 +134,22 @@ impl Rules {
     }
 
     /// Any text of so many characters in which the closing tag does not come up.
-    fn text_value(&mut self, least: Option<u64>, most: Option<u64>) -> String {
-        let name = format!("TEXT_{}", self.terminals);
-        self.terminals += 1;
-        let count = match (least.unwrap_or(0), most) {
-            (0, None) => "*".to_owned(),
-            (least, None) => format!("{{{least},}}"),
-            (least, Some(most)) => format!("{{{least},{most}}}"),
+    fn text_value(&mut self, least: u64, most: Option<u64>) -> String {
+        let name = format!("text_{}", self.texts);
+        self.texts += 1;
+        let most = most.map_or_else(String::new, |most| most.to_string());
+        // Lazy: the first closing tag ends it, also where the text before it is empty.
+        let Some(fewer) = least.checked_sub(1) else {
+            let text = format!(r"/\n((?s:.){{0,{most}}}\n)?<\/parameter>/");
+            self.add(&format!("{name}[lazy]"), &text);
+            return format!("{name} \"\\n\"");
         };
-        let end = quoted(&format!("{PARAMETER_END}\n"));
-        self.add(&name, &format!("BODY_{name} {end}"));
-        let body = format!(r"/\n(?s:.){count}/ & ~/(?s:.*)\n<\/parameter>(?s:.*)/");
-        self.add(&format!("BODY_{name}"), &body);
-        name
+        let upper = name.to_uppercase();
+        self.add(&format!("{name}[lazy]"), &upper);
+        let text = format!(r"/\n(?s:.){{{least},{most}}}\n<\/parameter>/");
+        let early = format!(r"~/\n((?s:.){{0,{fewer}}}\n)?<\/parameter>(?s:.*)/");
+        self.add(&upper, &format!("{text} & {early}"));
+        format!("{name} \"\\n\"")
     }
 }
 

@@ -35,7 +35,7 @@ pub struct CallReader<'t> {
 
 impl<'t> CallReader<'t> {
     /// A reader for the turn after `prompt`, with the stop strings of its
-    /// [`crate::Settings::stop`].
+    /// [`crate::Settings::stop`]. A prompt that ends in the opening mark has begun a call.
     #[must_use]
     pub fn new(
         tokenizer: &'t Tokenizer,
@@ -45,12 +45,12 @@ impl<'t> CallReader<'t> {
         form: CallForm,
     ) -> Self {
         let marks = call_marks(tokenizer);
-        Self {
-            split: ThinkSplit::new(tokenizer, prompt),
-            stops: StopStrings::new(stop),
-            parser: CallParser::new(tools, form, marks.is_some(), CALL_BYTES_DEFAULT),
-            marks,
+        let mut parser = CallParser::new(tools, form, marks.is_some(), CALL_BYTES_DEFAULT);
+        if marks.is_some_and(|(open, _)| prompt.last() == Some(&open)) {
+            parser.push(Piece::Open);
         }
+        let split = ThinkSplit::new(tokenizer, prompt);
+        Self { split, stops: StopStrings::new(stop), parser, marks }
     }
 
     /// Takes one more id of the output.

@@ -98,6 +98,14 @@ impl Schema {
         self.types.is_empty() || self.types.contains(&wanted) || number
     }
 
+    /// The least and the most characters, where a value is any text of so many: a string, and
+    /// whatever else is accepted as it is written.
+    pub(super) fn text_length(&self) -> Option<(u64, Option<u64>)> {
+        let length = (self.length.0.unwrap_or(0), self.length.1);
+        let text = self.any_of.is_empty() && self.allowed.is_none() && self.takes(Type::String);
+        (text && (length == (0, None) || self.types == [Type::String])).then_some(length)
+    }
+
     /// The schema of an argument.
     pub(super) fn property(&self, name: &str) -> Option<&Self> {
         self.properties.iter().find(|(known, _)| known == name).map(|(_, schema)| schema)

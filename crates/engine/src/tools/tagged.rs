@@ -127,6 +127,13 @@ impl TaggedScan {
         matches!(self.state, State::Value { start, .. } if raw.len() > start)
     }
 
+    /// The function, the argument and the place of the line end before its value, where the next
+    /// text belongs to one.
+    pub(super) fn open_value(&self) -> Option<(&str, &str, usize)> {
+        let State::Value { name, start, .. } = &self.state else { return None };
+        Some((&self.name, name, *start))
+    }
+
     pub(super) fn expects(&self) -> &'static str {
         match self.state {
             State::Head => "<function=NAME>",

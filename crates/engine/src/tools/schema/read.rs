@@ -12,7 +12,7 @@ const DEPTH_MAX: usize = 16;
 /// Entries of any one list.
 const LIST_MAX: usize = 1000;
 /// Bounds of lengths and counts: each costs states of the automaton that holds a call to them.
-const COUNT_MAX: u64 = 10_000;
+const COUNT_MAX: u64 = 1000;
 /// Bounds of numbers: up to here every whole one is exact.
 pub(in super::super) const BOUND_MAX: f64 = 9_007_199_254_740_991.0;
 
