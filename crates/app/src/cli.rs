@@ -15,8 +15,8 @@ pub(crate) use bench::{
     Announced, BenchCommand, CacheArgs, DiskArgs, KernelsArgs, PhaseChoice, PolicyChoice, Prompts,
     Router, SpeedArgs,
 };
-pub(crate) use eval_tools::EvalToolsArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use eval_tools::EvalToolsArgs;
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use kl::KlArgs;
 pub(crate) use machine::{IoMode, KvType, LookAhead, MachineArgs, Policy, Precision};

@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
         Command::Eval(Evaluation::Logits(args)) => eval::logits(&args),
         Command::Eval(Evaluation::Kl(args)) => eval::kl(&args),
+        Command::Eval(Evaluation::Tools(args)) => eval::tools(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

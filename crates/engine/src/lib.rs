@@ -36,7 +36,7 @@ pub use tokenizer::{
 };
 pub use tools::{
     CALL_BYTES_DEFAULT, CallConstraint, CallEvent, CallForm, CallMask, CallParser, CallReader,
-    CallTokens, CallVerdict, ConstraintError, Ended, Heard, Malformed, Piece, SchemaError, ToolCall,
-    ToolDeclaration, Tools, ToolsError, assistant_message, limited_result, tool_message,
+    CallTokens, CallVerdict, ConstraintError, Ended, Heard, Malformed, Piece, SchemaError,
+    ToolCall, ToolDeclaration, Tools, ToolsError, assistant_message, limited_result, tool_message,
 };
 pub use turn::{Turn, TurnError};

@@ -61,9 +61,10 @@ pub(crate) fn tools(args: &EvalToolsArgs) -> Result<(), Fault> {
     let settings = Settings { max_tokens, sampling, stop_ids, ..Settings::default() };
     let setting = Setting { language: &language, form, settings, force: args.force, cancel };
 
-    let mut session = Session::with_checkpoints(&model, planned.plan.ctx, 1).map_err(Fault::failed)?;
+    let mut session =
+        Session::with_checkpoints(&model, planned.plan.ctx, 1).map_err(Fault::failed)?;
     let mut tallies = [Tally::default(), Tally::default()];
-    let progress = Progress::new("asking", Unit::Tokens);
+    let progress = Progress::new("asking", Unit::Cases);
     for (n, case) in cases.iter().enumerate() {
         progress.tell(n as u64, cases.len() as u64, n as f64 / cases.len() as f64);
         let constraint = CallConstraint::new(&tokens, &case.tools, form).map_err(Fault::failed)?;
@@ -105,7 +106,14 @@ impl Setting<'_> {
         let control = Control::new(self.cancel);
         let listening = mask.as_mut().map(|mask| mask as &mut dyn Mask);
         let generated = generate(
-            model, session, tokenizer, &turn, &self.settings, &control, listening, &mut sink,
+            model,
+            session,
+            tokenizer,
+            &turn,
+            &self.settings,
+            &control,
+            listening,
+            &mut sink,
         );
         let generated = generated.map_err(|error| {
             let why = mask.as_ref().and_then(|mask| mask.error());

@@ -66,9 +66,7 @@ fn declaration(tool: &Value) -> Result<ToolDeclaration, String> {
 fn message(message: &Value) -> Result<Value, String> {
     let mut message = message.as_object().ok_or("a message is an object")?.clone();
     if let Some(pairs) = message.shift_remove("calls") {
-        let one = |(name, arguments)| {
-            json!({"type": "function", "function": {"name": name, "arguments": Value::Object(arguments)}})
-        };
+        let one = |(name, arguments)| json!({"type": "function", "function": {"name": name, "arguments": Value::Object(arguments)}});
         let calls: Vec<Value> = calls(&pairs)?.into_iter().map(one).collect();
         message.insert("tool_calls".to_owned(), Value::Array(calls));
     }

@@ -14,7 +14,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(heard: &[Heard], expected: &[(String, Map<String, Value>)], tokens: usize) -> Self {
+    pub(super) fn of(
+        heard: &[Heard],
+        expected: &[(String, Map<String, Value>)],
+        tokens: usize,
+    ) -> Self {
         let called: Vec<_> = heard
             .iter()
             .filter_map(|heard| match heard {
@@ -35,7 +39,8 @@ impl Outcome {
 /// Arguments as text, by name: what is compared, so that 5 and "5" are the same.
 fn texts(arguments: &Map<String, Value>) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut texts: Vec<_> = arguments.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    let mut texts: Vec<_> =
+        arguments.iter().map(|(name, value)| (name.clone(), text(value))).collect();
     texts.sort();
     texts
 }
@@ -120,7 +125,8 @@ mod tests {
         ] {
             tally.add(&Outcome::of(&heard, &expected, 10));
         }
-        let want = Tally { turns: 4, valid: 2, malformed: 1, cut: 0, no_call: 1, exact: 1, tokens: 40 };
+        let want =
+            Tally { turns: 4, valid: 2, malformed: 1, cut: 0, no_call: 1, exact: 1, tokens: 40 };
         assert_eq!(tally, want, "the first is exact, in any order and type");
         let text = table(&[tally, tally]);
         assert!(text.contains("2 (50.0 %)") && text.lines().count() == 3, "{text}");
