@@ -64,7 +64,7 @@ pub(crate) fn tools(args: &EvalToolsArgs) -> Result<(), Fault> {
     let mut session =
         Session::with_checkpoints(&model, planned.plan.ctx, 1).map_err(Fault::failed)?;
     let mut tallies = [Tally::default(), Tally::default()];
-    let progress = Progress::new("asking", Unit::Tokens);
+    let progress = Progress::new("asking", Unit::Cases);
     for (n, case) in cases.iter().enumerate() {
         progress.tell(n as u64, cases.len() as u64, n as f64 / cases.len() as f64);
         let constraint = CallConstraint::new(&tokens, &case.tools, form).map_err(Fault::failed)?;

@@ -122,7 +122,7 @@ fn one(tag: Tag<'_>, events: &mut Events<'_>, depth: usize) -> Option<Block> {
             };
             let language = language.to_owned();
             let mut text = String::new();
-            while let Some((event, _)) = events.next() {
+            for (event, _) in events.by_ref() {
                 match event {
                     Event::Text(part) => text.push_str(&part),
                     Event::End(TagEnd::CodeBlock) => break,

@@ -103,7 +103,7 @@ impl Screen {
             KeyCode::Up => self.view.scroll(ROWS),
             KeyCode::Down => self.view.scroll(-ROWS),
             KeyCode::Home => self.view.scroll(isize::MAX),
-            KeyCode::End | KeyCode::Esc => self.view.to_end(),
+            KeyCode::End | KeyCode::Esc => self.view.follow(),
             KeyCode::Char('o') if ctrl => self.view.fold(),
             _ => {}
         }
@@ -157,7 +157,7 @@ impl Screen {
             None => Order::Say(self.editor.take()),
         };
         self.busy = true;
-        self.view.to_end();
+        self.view.follow();
         Act::Give(order)
     }
 }

@@ -83,7 +83,7 @@ impl Screen {
         match told {
             Told::User(text) => {
                 self.view.push(Item::User(escaped(&text)));
-                self.view.to_end();
+                self.view.follow();
             }
             Told::Piece { text, reasoning } => {
                 ANSWERING.clone_into(&mut self.doing);
@@ -101,7 +101,7 @@ impl Screen {
                 self.doing = format!("running {tool}");
                 self.asking = ask.then_some(tool);
                 self.view.push(Item::Call(shown));
-                self.view.to_end();
+                self.view.follow();
             }
             Told::Result { tool, shown, failed } => {
                 let (tool, shown) = (escaped(&tool), escaped(&shown));

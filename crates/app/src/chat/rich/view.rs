@@ -20,7 +20,7 @@ pub(super) enum Item {
         text: String,
         over: bool,
     },
-    Answer(Document),
+    Answer(Box<Document>),
     /// What a command told, or what a turn cost.
     Note(String),
     Wrong(String),
@@ -78,7 +78,7 @@ impl View {
                     if !content.is_empty() {
                         let mut document = Document::default();
                         document.push(&content);
-                        self.push(Item::Answer(document));
+                        self.push(Item::Answer(Box::new(document)));
                     }
                     for call in message["tool_calls"].as_array().into_iter().flatten() {
                         let function = &call["function"];
@@ -120,7 +120,7 @@ impl View {
         }
         let mut document = Document::default();
         document.push(&text);
-        self.push(Item::Answer(document));
+        self.push(Item::Answer(Box::new(document)));
     }
 
     /// Reasoning that was going on is over.
@@ -161,7 +161,7 @@ impl View {
         isize::try_from(self.room.saturating_sub(2).max(1)).unwrap_or(1)
     }
 
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn follow(&mut self) {
         self.back = 0;
     }
 

@@ -9,13 +9,15 @@ use serde_json::{Map, Value, json};
 use crate::fault::Fault;
 use crate::language;
 
+/// Calls as pairs of a name and arguments, in order.
+pub(super) type Calls = Vec<(String, Map<String, Value>)>;
+
 /// One conversation that should end in calls.
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) conversation: Conversation,
     pub(super) tools: Arc<Tools>,
-    /// Names and arguments, in order.
-    pub(super) expected: Vec<(String, Map<String, Value>)>,
+    pub(super) expected: Calls,
 }
 
 /// Reads every `every`th case that expects calls.
@@ -73,7 +75,7 @@ fn message(message: &Value) -> Result<Value, String> {
     Ok(Value::Object(message))
 }
 
-fn calls(pairs: &Value) -> Result<Vec<(String, Map<String, Value>)>, String> {
+fn calls(pairs: &Value) -> Result<Calls, String> {
     let one = |pair: &Value| Some((pair[0].as_str()?.to_owned(), pair[1].as_object()?.clone()));
     let calls = pairs.as_array().and_then(|pairs| pairs.iter().map(one).collect());
     calls.ok_or_else(|| "calls are a list of pairs of a name and arguments".to_owned())

@@ -146,6 +146,9 @@ impl Schema {
                 for (n, one) in list(value, here)?.iter().enumerate() {
                     self.any_of.push(read(one, &format!("{here}.{n}"))?);
                 }
+                if self.any_of.is_empty() {
+                    return Err(wrong(here, "has to hold at least one schema"));
+                }
             }
             _ => return Ok(false),
         }

@@ -17,7 +17,8 @@ fn shown(editor: &Editor) -> String {
 
 #[test]
 fn keys_do_what_readline_does() {
-    let cases: [(&str, fn(&mut Editor), &str); 22] = [
+    type Key = fn(&mut Editor);
+    let cases: [(&str, Key, &str); 22] = [
         ("ab|c", Editor::left, "a|bc"),
         ("|a", Editor::left, "|a"),
         ("a|é漢", Editor::right, "aé|漢"),
