@@ -47,9 +47,14 @@ impl Terminal {
         );
         let (width, height) = (width.to_string(), height.to_string());
         let size = ["-x", &width, "-y", &height, "-c", &self.folder.path().display().to_string()];
-        self.tmux(
-            &[&["-f", "/dev/null", "-u", "new-session", "-d"], &size[..], &[&command]].concat(),
-        );
+        let new = ["-f", "/dev/null", "-u", "new-session", "-d"];
+        let arguments = [&new[..], &size[..], &[&command]].concat();
+        // A server that lost its last terminal takes a moment to go, and takes no new one meanwhile.
+        let start = Instant::now();
+        while !self.try_tmux(&arguments).status.success() {
+            assert!(start.elapsed() < PATIENCE, "tmux {arguments:?}");
+            std::thread::sleep(LOOK);
+        }
         self.wait_until_ready();
     }
 

@@ -22,7 +22,7 @@ pub(super) fn complete(editor: &mut Editor, directory: &Path) -> Option<String> 
         None => Vec::new(),
     };
     let (first, rest) = found.split_first()?;
-    let shared = rest.iter().fold(first.as_str(), |shared, other| common(shared, other));
+    let shared = rest.iter().fold(first.as_str(), |shared, other| both_begin(shared, other));
     if shared.len() > word.len() || rest.is_empty() {
         let end = if rest.is_empty() && !shared.ends_with('/') { " " } else { "" };
         editor.complete(start, &format!("{shared}{end}"));
@@ -36,7 +36,7 @@ pub(super) fn complete(editor: &mut Editor, directory: &Path) -> Option<String> 
 }
 
 /// What two texts begin with.
-fn common<'t>(a: &'t str, b: &str) -> &'t str {
+fn both_begin<'t>(a: &'t str, b: &str) -> &'t str {
     let same = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y);
     &a[..same.map_or(a.len().min(b.len()), |((at, _), _)| at)]
 }
