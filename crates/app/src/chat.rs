@@ -39,12 +39,14 @@ pub(crate) fn chat(args: &ChatArgs, start: Instant) -> Result<(), Fault> {
     let cancel = interrupt::watch()?;
     // Whoever types a wrong file name hears of it before a model is loaded.
     let system = args.system.as_ref().map(prompt::given).transpose()?;
+    let held = !args.tools.list.is_empty() && !args.tools.unconstrained_tools;
+    let texts = if held { Texts::Tools } else { Texts::Conversation };
     let (machine, experts) = (args.machine.clone(), args.model.experts_per_token);
     let load = move |source: Option<&Path>, cancel: &AtomicBool, loud: bool| {
         let model = source.map(Path::to_owned);
         let model = ModelArgs { model, experts_per_token: experts };
         let checkpoint = Checkpoint::open(&model)?;
-        let planned = checkpoint.plan(&machine, Texts::Conversation, None)?;
+        let planned = checkpoint.plan(&machine, texts, None)?;
         let language = Language::open(&checkpoint.directory)?;
         let warnings = run::warnings(&checkpoint, &planned);
         let conditions = run::conditions(&machine, &checkpoint, &planned);

@@ -70,6 +70,8 @@ pub(crate) enum Texts {
     Needed,
     /// The same, points to which a conversation goes back, and what shows it.
     Conversation,
+    /// And what holds calls of tools to their declarations.
+    Tools,
     /// Ids come from a file.
     None,
 }
@@ -167,11 +169,17 @@ impl Checkpoint {
         let whole_bytes = budget_bytes(args.memory)?;
         let budget_bytes = whole_bytes / company.models;
         let tokenizer_file_bytes = match texts {
-            Texts::Needed | Texts::Conversation => language::tokenizer_file_bytes(&self.directory),
+            Texts::Needed | Texts::Conversation | Texts::Tools => {
+                language::tokenizer_file_bytes(&self.directory)
+            }
             Texts::None => 0,
         };
         let (turns, screen_bytes) = match texts {
             Texts::Conversation => (CHECKPOINTS_DEFAULT, process::SCREEN_BYTES),
+            Texts::Tools => {
+                let calls = process::calls(self.opened.config().vocab_size as u64);
+                (CHECKPOINTS_DEFAULT, process::SCREEN_BYTES + calls)
+            }
             Texts::Needed | Texts::None => (0, 0),
         };
         let reading = reading::choose(&self.opened, args.io, READERS)?;

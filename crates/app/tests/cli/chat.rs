@@ -104,7 +104,7 @@ fn files_that_are_mentioned_are_read() {
 fn a_line_of_ten_megabytes_is_refused_within_the_plan() {
     let folder = folder();
     let input = format!("{}\nThe sea is\n/stats\n", "x".repeat(10 << 20));
-    let done = chat(folder.path(), &input, &[]);
+    let done = chat(folder.path(), &input, &["--tools", "bash,read_file", "--sandbox", "off"]);
     assert_eq!(done.code, 1, "{}", done.stderr);
     assert!(done.error().contains("10.0 MiB, which no context of 2048 tokens holds"));
     assert!(done.stdout.starts_with("The sea"), "the next message is answered: {}", done.stdout);

@@ -1,6 +1,6 @@
 //! Colours in code: grammars say what a word is, and lines that were painted are not painted again.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use syntect::parsing::{ParseState, Scope, ScopeStack, SyntaxReference, SyntaxSet};
 
@@ -9,6 +9,8 @@ use super::{Face, Ink, Span};
 
 /// Longer lines are not painted: grammars take their time with what was made by machines.
 const LINE_BYTES_MAX: usize = 2000;
+/// Languages that are painted as long as the program runs.
+const LANGUAGES_MAX: usize = 8;
 /// Of a longer block only the beginning is painted.
 const BLOCK_BYTES_MAX: usize = 256 << 10;
 
@@ -104,7 +106,24 @@ fn syntax(language: &str) -> Option<&'static SyntaxReference> {
         "c++" => "cpp".to_owned(),
         other => other.to_owned(),
     };
-    grammars().set.find_syntax_by_token(&name)
+    let syntax = grammars().set.find_syntax_by_token(&name)?;
+    admitted(&syntax.name).then_some(syntax)
+}
+
+/// Whether code of this language is painted: a grammar in use takes megabytes, which are planned for
+/// the first few alone.
+fn admitted(name: &str) -> bool {
+    static ADMITTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    // A list of names is whole whatever happened to whoever held it.
+    let mut admitted = ADMITTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if admitted.iter().any(|known| known == name) {
+        return true;
+    }
+    let room = admitted.len() < LANGUAGES_MAX;
+    if room {
+        admitted.push(name.to_owned());
+    }
+    room
 }
 
 impl Brush {
