@@ -8,10 +8,12 @@ use super::target::{Shape, Target, Verdict};
 
 mod models;
 mod repacked;
+mod saved;
 mod texts;
+mod tools;
 
 /// Every target, in the order in which they run.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 16] = [
     "header",
     "index",
     "json",
@@ -21,9 +23,13 @@ pub(crate) const NAMES: [&str; 12] = [
     "manifest",
     "journal",
     "snapshot",
+    "session",
+    "transcript",
     "tokenizer",
     "template",
     "generation",
+    "tools",
+    "calls",
 ];
 
 /// The checkpoints whose files are the true inputs.
@@ -51,9 +57,13 @@ pub(crate) fn named(root: &Path, name: &str) -> Result<Target, String> {
         "manifest" => repacked::manifest(),
         "journal" => repacked::journal(),
         "snapshot" => models::snapshot(),
+        "session" => saved::session(),
+        "transcript" => saved::transcript(),
         "tokenizer" => texts::tokenizer(&tree),
         "template" => texts::template(&tree),
         "generation" => texts::generation(&tree),
+        "tools" => tools::tools(),
+        "calls" => tools::calls(),
         _ => Err(format!("unknown target {name}")),
     }
 }

@@ -1,6 +1,8 @@
 //! The command line: every command, every flag, and what their help says.
 
 mod bench;
+mod chat;
+mod eval_tools;
 mod generation;
 mod kl;
 mod machine;
@@ -14,7 +16,9 @@ pub(crate) use bench::{
     Announced, BenchCommand, CacheArgs, DiskArgs, KernelsArgs, PhaseChoice, PolicyChoice, Prompts,
     Router, SpeedArgs,
 };
+pub(crate) use chat::{ChatArgs, Sandbox, ToolArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use eval_tools::EvalToolsArgs;
 pub(crate) use generation::{GenerationArgs, ThinkChoice};
 pub(crate) use kl::KlArgs;
 pub(crate) use machine::{IoMode, KvType, LookAhead, MachineArgs, Policy, Precision};
@@ -65,6 +69,9 @@ pub(crate) enum Command {
     /// Answer one prompt
     #[command(after_long_help = RUN_EXAMPLES, after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Talk with a model in the terminal
+    #[command(after_long_help = chat::EXAMPLES, after_help = chat::EXAMPLES)]
+    Chat(Box<ChatArgs>),
     /// Show where every byte of memory would go, without loading anything
     Plan(PlanArgs),
     /// Show what a checkpoint holds: numbers, storage, bytes a token touches
@@ -92,6 +99,9 @@ pub(crate) enum Evaluation {
     /// How far one configuration of a model is from another: KL divergence and top-1 agreement
     #[command(after_long_help = kl::EXAMPLES, after_help = kl::EXAMPLES)]
     Kl(Box<KlArgs>),
+    /// How often tool calls are valid, free and constrained to what is declared
+    #[command(after_long_help = eval_tools::EXAMPLES, after_help = eval_tools::EXAMPLES)]
+    Tools(Box<EvalToolsArgs>),
 }
 
 /// Which model, and how many of its experts.

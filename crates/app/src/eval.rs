@@ -1,6 +1,7 @@
 //! The commands below `eval`: what a model computes for given ids, for comparison with other implementations and with itself.
 
 mod kl;
+mod tools;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -15,6 +16,7 @@ use crate::progress::{Progress, Unit};
 use crate::{interrupt, language, say};
 
 pub(crate) use kl::kl;
+pub(crate) use tools::tools;
 
 /// Runs `eval logits`.
 pub(crate) fn logits(args: &LogitsArgs) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 pub(crate) use dump::Dump;
-use engine::Control;
+use engine::{CHECKPOINTS_DEFAULT, Control};
 use kernels::{Kernels, KvType, Precision};
 pub(crate) use model::Routing;
 pub(crate) use model::{ClassSize, Config, CpuModel as Model, Inspection, Mixer, UnusedKind};
@@ -68,6 +68,10 @@ impl Company {
 pub(crate) enum Texts {
     /// A tokenizer, and answers that are sampled.
     Needed,
+    /// The same, points to which a conversation goes back, and what shows it.
+    Conversation,
+    /// And what holds calls of tools to their declarations.
+    Tools,
     /// Ids come from a file.
     None,
 }
@@ -165,8 +169,18 @@ impl Checkpoint {
         let whole_bytes = budget_bytes(args.memory)?;
         let budget_bytes = whole_bytes / company.models;
         let tokenizer_file_bytes = match texts {
-            Texts::Needed => language::tokenizer_file_bytes(&self.directory),
+            Texts::Needed | Texts::Conversation | Texts::Tools => {
+                language::tokenizer_file_bytes(&self.directory)
+            }
             Texts::None => 0,
+        };
+        let (turns, screen_bytes) = match texts {
+            Texts::Conversation => (CHECKPOINTS_DEFAULT, process::SCREEN_BYTES),
+            Texts::Tools => {
+                let calls = process::calls(self.opened.config().vocab_size as u64);
+                (CHECKPOINTS_DEFAULT, process::SCREEN_BYTES + calls)
+            }
+            Texts::Needed | Texts::None => (0, 0),
         };
         let reading = reading::choose(&self.opened, args.io, READERS)?;
         let threads = threads(args.threads);
@@ -178,10 +192,11 @@ impl Checkpoint {
             kernels: Kernels::best(),
             precision: precision(args.precision()),
             process_bytes: company.bytes
+                + screen_bytes
                 + process::bytes(tokenizer_file_bytes, vocabulary, threads as u64, trunk_bytes),
             sequences: 1,
-            // The beginning, to which a session goes back after an error.
-            checkpoints: 1,
+            // The beginning, to which a session goes back after an error, and those of turns.
+            checkpoints: 1 + turns,
             readers: READERS,
             look_ahead: look_ahead(args.look_ahead),
             policy: policy(args.policy),
@@ -198,10 +213,19 @@ impl Checkpoint {
     /// Loads what every token needs, with progress on the screen.
     pub(crate) fn load(self, planned: &Planned, cancel: &AtomicBool) -> Result<CpuModel, Fault> {
         let progress = Progress::new("loading", Unit::Bytes);
-        let tell = |done: u64, total: u64| {
+        self.load_telling(planned, cancel, &|done: u64, total: u64| {
             progress.tell(done, total, done as f64 / total.max(1) as f64);
-        };
-        let loaded = self.opened.load(&planned.plan, &planned.settings, &tell, cancel);
+        })
+    }
+
+    /// The same, and whoever listens hears of bytes done and of all bytes.
+    pub(crate) fn load_telling(
+        self,
+        planned: &Planned,
+        cancel: &AtomicBool,
+        tell: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<CpuModel, Fault> {
+        let loaded = self.opened.load(&planned.plan, &planned.settings, tell, cancel);
         interrupt::check(cancel)?;
         loaded.map_err(Fault::failed)
     }

@@ -23,6 +23,7 @@ const CLEAR: &str = "\r\x1b[2K";
 pub(crate) enum Unit {
     Bytes,
     Tokens,
+    Cases,
 }
 
 impl Unit {
@@ -30,6 +31,7 @@ impl Unit {
         match self {
             Self::Bytes => format!("{} of {}", size::shown(done), size::shown(total)),
             Self::Tokens => format!("{done} of {total} tokens"),
+            Self::Cases => format!("{done} of {total} cases"),
         }
     }
 }
@@ -119,6 +121,7 @@ mod tests {
     fn units_are_for_people() {
         assert_eq!(Unit::Bytes.shown(1 << 20, 3 << 30), "1.00 MiB of 3.00 GiB", "bytes");
         assert_eq!(Unit::Tokens.shown(3, 400), "3 of 400 tokens", "tokens");
+        assert_eq!(Unit::Cases.shown(3, 400), "3 of 400 cases", "cases");
     }
 
     #[test]

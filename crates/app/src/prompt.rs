@@ -26,7 +26,7 @@ pub(crate) struct Question {
 impl Question {
     /// Reads what the command line names.
     pub(crate) fn read(args: &RunArgs) -> Result<Self, Fault> {
-        let system = args.system.as_ref().map(system).transpose()?;
+        let system = args.system.as_ref().map(given).transpose()?;
         let prompt = prompt(args)?;
         if prompt.is_empty() {
             let why = "the prompt is empty; accepted: a text, -f FILE, or a text on stdin";
@@ -65,7 +65,8 @@ impl Question {
     }
 }
 
-fn system(text: &Text) -> Result<String, Fault> {
+/// A text that was given, or that of the file that was named.
+pub(crate) fn given(text: &Text) -> Result<String, Fault> {
     match text {
         Text::Given(text) => Ok(text.clone()),
         Text::File(path) => from_file(path),

@@ -29,6 +29,23 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
+    /// Of a model that nobody planned.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            start_seconds: 0.0,
+            peak_rss_bytes: None,
+            plan_bytes: 0,
+            budget_bytes: 0,
+            experts_per_token: 0,
+            published_experts_per_token: 0,
+            precision: "-",
+            threads: 0,
+            device: "-",
+            isa: "-".to_owned(),
+            io_mode: "-",
+        }
+    }
+
     /// What is not as the model was published, in words.
     pub(crate) fn departures(&self) -> Option<String> {
         let (used, own) = (self.experts_per_token, self.published_experts_per_token);

@@ -9,7 +9,7 @@ use engine::{
     Turn, generate,
 };
 
-use crate::cli::{GenerationArgs, RunArgs, StatsForm};
+use crate::cli::{GenerationArgs, MachineArgs, RunArgs, StatsForm};
 use crate::fault::Fault;
 use crate::language::Language;
 use crate::open::{self, Checkpoint, Planned, Texts};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &RunArgs, start: Instant) -> Result<(), Fault> {
     fits(&turn, planned.plan.ctx)?;
     let settings = settings(&args.generation, &language)?;
     warn(&checkpoint, &planned);
-    let mut conditions = conditions(args, &checkpoint, &planned);
+    let mut conditions = conditions(&args.machine, &checkpoint, &planned);
 
     let (generated, told) = match checkpoint.load(&planned, cancel) {
         Ok(mut model) => {
@@ -140,7 +140,8 @@ fn answer<F: Forward, O: Write, E: Write>(
     Ok((generated, told))
 }
 
-fn fits(turn: &Turn, ctx: usize) -> Result<(), Fault> {
+/// Whether a turn fits into the context; refused with both numbers.
+pub(crate) fn fits(turn: &Turn, ctx: usize) -> Result<(), Fault> {
     let prompt = turn.prompt.len();
     if prompt <= ctx {
         return Ok(());
@@ -151,7 +152,8 @@ fn fits(turn: &Turn, ctx: usize) -> Result<(), Fault> {
     )))
 }
 
-fn settings(args: &GenerationArgs, language: &Language) -> Result<Settings, Fault> {
+/// What flags and the checkpoint say of generation.
+pub(crate) fn settings(args: &GenerationArgs, language: &Language) -> Result<Settings, Fault> {
     let sampling = Sampling::new(&language.defaults, &args.sampling());
     Ok(Settings {
         max_tokens: args.max_tokens,
@@ -165,14 +167,25 @@ fn settings(args: &GenerationArgs, language: &Language) -> Result<Settings, Faul
 }
 
 fn warn(checkpoint: &Checkpoint, planned: &Planned) {
-    planned.warnings().iter().for_each(say::warning);
-    let (used, own) = (checkpoint.experts_per_token(), checkpoint.published_experts_per_token());
-    if used != own {
-        say::warning(format_args!("{used} experts per token, the model was made for {own}"));
-    }
+    warnings(checkpoint, planned).iter().for_each(say::warning);
 }
 
-fn conditions(args: &RunArgs, checkpoint: &Checkpoint, planned: &Planned) -> Conditions {
+/// What works otherwise than one might hope, a line each.
+pub(crate) fn warnings(checkpoint: &Checkpoint, planned: &Planned) -> Vec<String> {
+    let mut warnings = planned.warnings();
+    let (used, own) = (checkpoint.experts_per_token(), checkpoint.published_experts_per_token());
+    if used != own {
+        warnings.push(format!("{used} experts per token, the model was made for {own}"));
+    }
+    warnings
+}
+
+/// What is known of a run before it begins.
+pub(crate) fn conditions(
+    machine: &MachineArgs,
+    checkpoint: &Checkpoint,
+    planned: &Planned,
+) -> Conditions {
     Conditions {
         start_seconds: 0.0,
         peak_rss_bytes: None,
@@ -182,7 +195,7 @@ fn conditions(args: &RunArgs, checkpoint: &Checkpoint, planned: &Planned) -> Con
         published_experts_per_token: checkpoint.published_experts_per_token(),
         precision: planned.precision(),
         threads: planned.threads(),
-        device: args.machine.backend.device(),
+        device: machine.backend.device(),
         isa: planned.isa(),
         io_mode: planned.io_mode(),
     }

@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 pub use source::TemplateSource;
 
 use crate::tokenizer::Tokenizer;
+use crate::tools::CallForm;
 
 /// What a template renders.
 #[derive(Clone, Debug, Default)]
@@ -52,9 +53,9 @@ pub struct Rendered {
 
 /// A checkpoint's chat template, compiled once to be checked and again for each conversation.
 ///
-/// Only what the template itself writes, and what assistant messages hold (the model's own past
-/// output), may become an added token. Each character of other messages, of tool schemas and of
-/// variables that occurs in some added token is replaced by a code point that occurs nowhere in the
+/// Only what the template itself writes, and what assistant messages say (the model's own past
+/// words, but not the names and arguments of its calls), may become an added token. Each character
+/// of all else in messages, of tool schemas and of variables that occurs in some added token is replaced by a code point that occurs nowhere in the
 /// input, the template is rendered, and the characters are turned back: where they stand is
 /// content. The string methods and filters of templates see through the replacement. The template
 /// is also rendered on the plain input, and both texts have to be the same.
@@ -100,6 +101,13 @@ impl ChatTemplate {
             render::check(&template.origin, text)?;
         }
         Ok(template)
+    }
+
+    /// How the model that this template belongs to writes calls; `None` where the template knows
+    /// none.
+    #[must_use]
+    pub fn call_form(&self) -> Option<CallForm> {
+        CallForm::of(self.tool_use.as_ref().unwrap_or(&self.default))
     }
 
     /// Renders a conversation.

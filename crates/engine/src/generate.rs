@@ -192,8 +192,29 @@ pub fn generate<F: Forward>(
     turn: &Turn,
     settings: &Settings,
     control: &Control<'_>,
+    mask: Option<&mut (dyn Mask + '_)>,
+    sink: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<Generated, GenerateError> {
+    let watch = &mut |_: &F, _: &Session<F>| ();
+    generate_watched(forward, session, tokenizer, turn, settings, control, mask, sink, watch)
+}
+
+/// The same, and somebody looks at the session after every id that went through the model, to keep
+/// a snapshot of a long answer for instance.
+///
+/// # Errors
+/// See [`GenerateError`].
+#[expect(clippy::too_many_arguments, reason = "those of `generate`, and one who looks on")]
+pub fn generate_watched<F: Forward>(
+    forward: &mut F,
+    session: &mut Session<F>,
+    tokenizer: &Tokenizer,
+    turn: &Turn,
+    settings: &Settings,
+    control: &Control<'_>,
     mut mask: Option<&mut (dyn Mask + '_)>,
     sink: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    watch: &mut dyn FnMut(&F, &Session<F>),
 ) -> Result<Generated, GenerateError> {
     let (prompt, capacity) = (turn.prompt.len(), session.capacity());
     if prompt == 0 {
@@ -231,7 +252,10 @@ pub fn generate<F: Forward>(
         }
         let clock = Instant::now();
         match session.push(forward, id, control) {
-            Ok(spent) => run.stepped(&spent, clock.elapsed()),
+            Ok(spent) => {
+                run.stepped(&spent, clock.elapsed());
+                watch(forward, session);
+            }
             Err(ForwardError::Cancelled) => run.stop = Some(StopReason::Cancelled),
             Err(source) => return Err(run.failed(source, Some(session.newest_row()))),
         }

@@ -12,6 +12,7 @@ mod stop;
 pub mod testing;
 mod think;
 mod tokenizer;
+mod tools;
 mod turn;
 
 pub use chat::{
@@ -22,7 +23,9 @@ pub use forward::{
     Checkpoint, Control, Facts, Forward, ForwardError, Output, Progress, Spent, Step, StepOutput,
     Want,
 };
-pub use generate::{Event, GenerateError, Generated, Phase, Settings, StopReason, generate};
+pub use generate::{
+    Event, GenerateError, Generated, Phase, Settings, StopReason, generate, generate_watched,
+};
 pub use sample::{
     Choice, History, LogProbs, Mask, SampleError, Sampler, Sampling, SamplingError,
     SamplingOverrides, log_probabilities, logits_hash,
@@ -32,5 +35,10 @@ pub use stop::StopStrings;
 pub use think::{Said, ThinkSplit};
 pub use tokenizer::{
     AddedToken, DecodeStream, Tokenizer, TokenizerError, TokenizerSource, starts_thinking, stop_ids,
+};
+pub use tools::{
+    CALL_BYTES_DEFAULT, CallConstraint, CallEvent, CallForm, CallMask, CallParser, CallReader,
+    CallTokens, CallVerdict, ConstraintError, Ended, Heard, Malformed, Piece, SchemaError,
+    ToolCall, ToolDeclaration, Tools, ToolsError, assistant_message, limited_result, tool_message,
 };
 pub use turn::{Turn, TurnError};

@@ -125,6 +125,18 @@ impl<F: Forward> Session<F> {
         self.pass(forward, &[id], Want::Last, control)
     }
 
+    /// Goes back to the newest checkpoint at or before `position`, or to the beginning; where the
+    /// session holds no more than `position` ids, it stays. Returns where it stands then.
+    ///
+    /// # Errors
+    /// Those of the model; the next [`Session::sync`] begins anew then.
+    pub fn back_to(&mut self, forward: &F, position: usize) -> Result<usize, ForwardError> {
+        if self.ids.len() > position {
+            self.go_back(forward, position)?;
+        }
+        Ok(self.ids.len())
+    }
+
     /// The logits of the last position, one row of the model's vocabulary; `None` where they would
     /// have to be made first by [`Session::sync`].
     #[must_use]

@@ -97,6 +97,20 @@ impl<'t> ThinkSplit<'t> {
         said
     }
 
+    /// A mark of another kind came as an id: half a character before it will never be whole, and the
+    /// line ends behind it stay.
+    pub(crate) fn other_mark(&mut self) -> Vec<Said> {
+        let mut said = Vec::new();
+        let text = self.stream.finish();
+        self.say(&text, &mut said);
+        if let Marks::Text(close) = &mut self.marks {
+            let text = close.finish();
+            self.show(&text, &mut said);
+        }
+        self.line_ends = 0;
+        said
+    }
+
     /// A mark came as an id: half a character before it will never be whole.
     fn turn(&mut self, inside: bool, said: &mut Vec<Said>) {
         let text = self.stream.finish();

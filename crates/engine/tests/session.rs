@@ -95,6 +95,23 @@ fn it_extends_rewinds_and_rebuilds() {
 }
 
 #[test]
+fn it_goes_back_to_a_checkpoint_without_reading() {
+    let (mut f, mut s) = (model(), session(&model()));
+    sync(&mut s, &mut f, &[1, 2, 3, 4, 5], &[2, 4]).expect("passes");
+    let passes = f.passes();
+    assert_eq!(s.back_to(&f, 9).expect("stays"), 5, "ahead of it");
+    assert_eq!(s.back_to(&f, 5).expect("stays"), 5, "where it stands");
+    stands(&s, &[1, 2, 3, 4, 5], "untouched");
+    assert_eq!(s.back_to(&f, 4).expect("goes back"), 4, "a checkpoint");
+    assert_eq!((s.ids(), s.logits(), checkpoints(&s)), (&[1, 2, 3, 4][..], None, vec![2, 4]), "4");
+    assert_eq!(s.back_to(&f, 3).expect("goes back"), 2, "the one before");
+    assert_eq!(s.back_to(&f, 1).expect("goes back"), 0, "the beginning");
+    assert_eq!(f.passes(), passes, "nothing was read");
+    sync(&mut s, &mut f, &[1, 2], &[]).expect("a pass");
+    stands(&s, &[1, 2], "goes on");
+}
+
+#[test]
 fn checkpoints_are_few_and_the_newest() {
     let (mut f, mut s) = (model(), session(&model()));
     let prefix: Vec<u32> = (1..=12).collect();

@@ -1,8 +1,8 @@
 //! What the process takes beside the model, in bytes: code, tokenizer, rows of logits.
 
 /// Code and libraries as far as they are touched, and what the allocator keeps: 9 to 10 MiB were
-/// measured.
-const CODE_BYTES: u64 = 12 << 20;
+/// measured, and 13 since terminals and servers of tools are in the binary.
+const CODE_BYTES: u64 = 16 << 20;
 
 /// The stack of a thread that calculates, and what the allocator holds for it.
 const THREAD_BYTES: u64 = 64 << 10;
@@ -15,6 +15,20 @@ const TOKENIZER_PEAK: u64 = 13;
 /// For each id of the vocabulary: the newest row, the one that a pass gave, the one that a sampler
 /// changes (4 bytes each), its candidates (16), and whether an id was seen.
 const ROWS_BYTES: u64 = 3 * 4 + 16 + 1;
+
+/// What a conversation on the screen takes: grammars of code (seven took 54 MiB, eight are the most),
+/// what was said, lines of it, cells of two screens.
+pub(super) const SCREEN_BYTES: u64 = 88 << 20;
+
+/// Grammars of five tools took 21 MiB, and the states of one call may take 32 more.
+const CALLS_BYTES: u64 = 64 << 20;
+/// For each id of the vocabulary: its text twice, once in a tree.
+const CALLS_BYTES_PER_ID: u64 = 256;
+
+/// What holds calls to their declarations.
+pub(super) fn calls(vocabulary: u64) -> u64 {
+    CALLS_BYTES + CALLS_BYTES_PER_ID * vocabulary
+}
 
 /// The bytes to plan for. The tokenizer is read before the trunk, so that the trunk's room is where
 /// the reading of it happens; only what does not fit there counts.

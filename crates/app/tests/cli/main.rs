@@ -5,6 +5,8 @@ mod answers;
 mod bench_cache;
 mod bench_kernels;
 mod benches;
+#[cfg(feature = "demo")]
+mod chat;
 mod checkpoints;
 #[cfg(feature = "demo")]
 mod interruptions;

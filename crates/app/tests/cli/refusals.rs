@@ -21,7 +21,7 @@ fn refused(done: &Done, code: i32, parts: &[&str]) {
 fn wrong_command_lines_are_code_2() {
     for (arguments, parts) in [
         (&["run", "--frobnicate", "x"][..], &["--frobnicate"][..]),
-        (&["chat"], &["chat"]),
+        (&["serve"], &["serve"]),
         (&["run", "--memory", "8G", "x"], &["--memory", "8G", "8GiB"]),
         (&["run", "--precision", "f16", "x"], &["--precision", "exact", "fast"]),
         (&["run", "--kv", "q4", "x"], &["--kv", "f32, f16, q8"]),

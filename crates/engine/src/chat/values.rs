@@ -13,8 +13,9 @@ use super::marks::{Cover, Marks};
 /// As deep as serde_json reads; values made in memory could be deeper.
 const DEPTH_MAX: usize = 128;
 
-/// Fields of an assistant message that the model wrote itself.
-const OWN_WORDS: [&str; 3] = ["content", "reasoning_content", "tool_calls"];
+/// Fields of an assistant message that the model wrote itself. Its calls are not among them: the
+/// template writes their marks, and a model puts into arguments what users and results told it to.
+const OWN_WORDS: [&str; 2] = ["content", "reasoning_content"];
 
 /// How strongly content is marked in one rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
