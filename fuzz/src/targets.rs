@@ -13,7 +13,7 @@ mod texts;
 mod tools;
 
 /// Every target, in the order in which they run.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 16] = [
     "header",
     "index",
     "json",
