@@ -73,6 +73,8 @@ pub struct ChatTemplate {
     special: Map<String, Value>,
     /// Contents of the tokenizer's added tokens.
     literals: Vec<String>,
+    /// Those of them that a tokenizer's file calls special: turns begin and end with them.
+    control: Vec<String>,
 }
 
 impl ChatTemplate {
@@ -95,8 +97,11 @@ impl ChatTemplate {
             source::known_statements(&default),
             tool_use.map(|text| source::known_statements(&text)),
         );
-        let literals = tokenizer.added().iter().map(|token| token.content.clone()).collect();
-        let template = Self { origin, default, tool_use, special, literals };
+        let added = tokenizer.added();
+        let literals = added.iter().map(|token| token.content.clone()).collect();
+        let control = added.iter().filter(|token| token.special);
+        let control = control.map(|token| token.content.clone()).collect();
+        let template = Self { origin, default, tool_use, special, literals, control };
         for text in [Some(&template.default), template.tool_use.as_ref()].into_iter().flatten() {
             render::check(&template.origin, text)?;
         }
@@ -128,6 +133,7 @@ impl ChatTemplate {
             template: text,
             special: &self.special,
             literals: &self.literals,
+            control: &self.control,
             conversation,
             clock: conversation.now.unwrap_or_else(SystemTime::now),
         };

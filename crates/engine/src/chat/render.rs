@@ -27,6 +27,7 @@ pub(super) struct Rendering<'a> {
     pub(super) template: &'a str,
     pub(super) special: &'a Map<String, Json>,
     pub(super) literals: &'a [String],
+    pub(super) control: &'a [String],
     pub(super) conversation: &'a Conversation,
     /// What `strftime_now` tells in every run.
     pub(super) clock: SystemTime,
@@ -76,7 +77,8 @@ impl Rendering<'_> {
     fn run(&self, marks: Arc<Marks>, level: Level, fuel: u64) -> Result<String, ChatError> {
         let (conversation, literals) = (self.conversation, self.literals);
         let constants = quoted(self.template);
-        let marking = Marking { marks: Arc::clone(&marks), level, constants, literals };
+        let control = self.control;
+        let marking = Marking { marks: Arc::clone(&marks), level, constants, literals, control };
         let mut variables: HashMap<String, Value> = HashMap::new();
         for (key, value) in self.special {
             variables.insert(key.clone(), marking.own(value, key)?);

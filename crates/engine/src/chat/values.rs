@@ -30,8 +30,11 @@ pub(super) enum Level {
 /// Whose text it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
-    /// The template's or the model's: never marked.
+    /// The template's: never marked.
     Own,
+    /// The model's: it thinks and calls with control tokens, but whoever had it write down the
+    /// beginning or the end of a turn wrote text.
+    Answer,
     /// A role: templates build control tokens from it, but it can hold none itself.
     Role,
     /// Anybody's.
@@ -46,6 +49,8 @@ pub(super) struct Marking<'a> {
     /// equal to one have to stay as they are but for their edges.
     pub(super) constants: HashSet<&'a str>,
     pub(super) literals: &'a [String],
+    /// Those of them that are no part of an answer.
+    pub(super) control: &'a [String],
 }
 
 impl Marking<'_> {
@@ -57,7 +62,7 @@ impl Marking<'_> {
             let assistant = fields.get("role").is_some_and(|role| role == "assistant");
             let trust = |key: &str| match key {
                 "role" => Trust::Role,
-                key if assistant && OWN_WORDS.contains(&key) => Trust::Own,
+                key if assistant && OWN_WORDS.contains(&key) => Trust::Answer,
                 _ => Trust::Content,
             };
             let what = format!("message {i}");
@@ -119,6 +124,12 @@ impl Marking<'_> {
     fn string(&self, text: &str, trust: Trust) -> String {
         match trust {
             Trust::Own => text.to_owned(),
+            Trust::Answer => self.control.iter().fold(text.to_owned(), |text, token| {
+                match text.contains(token) {
+                    true => text.replace(token, &self.marks.cover(token, Cover::Full)),
+                    false => text,
+                }
+            }),
             Trust::Role => self.marks.cover(text, Cover::Edges),
             Trust::Content if self.constants.contains(text) => self.marks.cover(text, Cover::Edges),
             Trust::Content if self.level == Level::Full || self.could_complete(text) => {
