@@ -5,11 +5,12 @@ use super::terminal::{Recording, Terminal};
 pub(crate) type Case = fn(&'static str, bool) -> Result<(), String>;
 
 /// Every recording, named as its file.
-pub(crate) const ALL: [(&str, Case); 9] = [
+pub(crate) const ALL: [(&str, Case); 10] = [
     ("answer_with_table_and_code", answer_with_table_and_code),
     ("call_approved", call_approved),
     ("call_refused", call_refused),
     ("call_timed_out", call_timed_out),
+    ("calls_without_end", calls_without_end),
     ("resize", resize),
     ("interrupt", interrupt),
     ("resume_after_kill", resume_after_kill),
@@ -79,6 +80,17 @@ fn call_timed_out(name: &'static str, bless: bool) -> Result<(), String> {
     record.picture("it runs", &terminal.wait_for("running bash"));
     terminal.wait_for("That took too long.");
     record.picture("it was ended", &terminal.wait_until_ready());
+    record.compare()
+}
+
+fn calls_without_end(name: &'static str, bless: bool) -> Result<(), String> {
+    let (terminal, mut record) = (Terminal::new(), Recording::new(name, bless));
+    terminal.start(76, 24, "--tools bash --sandbox off --tool-rounds 2");
+    ask(&terminal, "Call it again");
+    terminal.wait_for("run bash?");
+    terminal.types("a");
+    terminal.wait_for("--tool-rounds");
+    record.picture("two rounds and no more", &terminal.wait_until_ready());
     record.compare()
 }
 

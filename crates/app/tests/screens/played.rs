@@ -21,7 +21,7 @@ const PART: usize = 500;
 const PART_TAKES: Duration = Duration::from_millis(60);
 
 /// What is said after what: the end of a message, the reasoning, and the answer with its calls.
-const SCRIPT: [(&str, &str, &str); 8] = [
+const SCRIPT: [(&str, &str, &str); 9] = [
     ("a table", "The user wants\na table and code.", TABLE),
     (
         "list it",
@@ -36,6 +36,11 @@ const SCRIPT: [(&str, &str, &str); 8] = [
         "<tool_call>\n<function=bash>\n<parameter=command>\nsleep 60\n</parameter>\n</function>\n</tool_call>",
     ),
     ("its time limit", "", "That took too long."),
+    (
+        "again",
+        "",
+        "<tool_call>\n<function=bash>\n<parameter=command>\necho again\n</parameter>\n</function>\n</tool_call>",
+    ),
     ("count", "", COUNT),
     ("is it long?", "", "Yes, it is long."),
 ];
