@@ -5,11 +5,12 @@ use super::terminal::{Recording, Terminal};
 pub(crate) type Case = fn(&'static str, bool) -> Result<(), String>;
 
 /// Every recording, named as its file.
-pub(crate) const ALL: [(&str, Case); 10] = [
+pub(crate) const ALL: [(&str, Case); 11] = [
     ("answer_with_table_and_code", answer_with_table_and_code),
     ("call_approved", call_approved),
     ("call_refused", call_refused),
     ("call_timed_out", call_timed_out),
+    ("call_repaired", call_repaired),
     ("calls_without_end", calls_without_end),
     ("resize", resize),
     ("interrupt", interrupt),
@@ -80,6 +81,17 @@ fn call_timed_out(name: &'static str, bless: bool) -> Result<(), String> {
     record.picture("it runs", &terminal.wait_for("running bash"));
     terminal.wait_for("That took too long.");
     record.picture("it was ended", &terminal.wait_until_ready());
+    record.compare()
+}
+
+fn call_repaired(name: &'static str, bless: bool) -> Result<(), String> {
+    let (terminal, mut record) = (Terminal::new(), Recording::new(name, bless));
+    terminal.start(76, 24, "--tools bash --sandbox off --unconstrained-tools");
+    ask(&terminal, "Please list wrongly");
+    record.picture("told what is wrong, it asks rightly", &terminal.wait_for("run bash?"));
+    terminal.types("y");
+    terminal.wait_for("There are two lines");
+    record.picture("and goes on", &terminal.wait_until_ready());
     record.compare()
 }
 

@@ -21,7 +21,7 @@ const PART: usize = 500;
 const PART_TAKES: Duration = Duration::from_millis(60);
 
 /// What is said after what: the end of a message, the reasoning, and the answer with its calls.
-const SCRIPT: [(&str, &str, &str); 9] = [
+const SCRIPT: [(&str, &str, &str); 11] = [
     ("a table", "The user wants\na table and code.", TABLE),
     (
         "list it",
@@ -36,6 +36,16 @@ const SCRIPT: [(&str, &str, &str); 9] = [
         "<tool_call>\n<function=bash>\n<parameter=command>\nsleep 60\n</parameter>\n</function>\n</tool_call>",
     ),
     ("its time limit", "", "That took too long."),
+    (
+        "list wrongly",
+        "",
+        "<tool_call>\n<function=bash>\n<parameter=comand>\necho one; echo two\n</parameter>\n</function>\n</tool_call>",
+    ),
+    (
+        "there are: command, timeout_seconds",
+        "I misspelled it.",
+        "<tool_call>\n<function=bash>\n<parameter=command>\necho one; echo two\n</parameter>\n</function>\n</tool_call>",
+    ),
     (
         "again",
         "",
