@@ -132,6 +132,15 @@ pub(super) fn interleave<const BITS: usize, const GROUP: usize, const WIDE: bool
     }
 }
 
+/// Where the four columns that a plane of a word holds go, for all rows: the words of a unit are
+/// its first steps, then come those of the next plane.
+#[inline(always)]
+const fn place(bits: usize, group: usize, word: usize, plane: usize) -> usize {
+    let words = unit(group) * bits / 32;
+    let step = word / words * unit(group) / 4 + word % words + plane * words;
+    step * 4 * TILE
+}
+
 /// Writes what lies in word `word` of eight rows: four columns a plane.
 #[inline(always)]
 fn planes_of<const BITS: usize, const GROUP: usize>(
@@ -140,8 +149,6 @@ fn planes_of<const BITS: usize, const GROUP: usize>(
     half: usize,
     out: &mut [u8],
 ) {
-    let words_of_unit = unit(GROUP) * BITS / 32;
-    let step = word / words_of_unit * unit(GROUP) / 4 + word % words_of_unit;
     let mask = x86!(_mm256_set1_epi8(((1_u32 << BITS) - 1) as i8));
     for plane in 0..planes(BITS) {
         let bytes = x86!(match (BITS, plane) {
@@ -151,7 +158,7 @@ fn planes_of<const BITS: usize, const GROUP: usize>(
             _ => _mm256_srli_epi16(words, 6),
         });
         let bytes = if BITS == 8 { bytes } else { x86!(_mm256_and_si256(bytes, mask)) };
-        store(&mut out[(step + plane * words_of_unit) * 4 * TILE + 32 * half..], bytes);
+        store(&mut out[place(BITS, GROUP, word, plane) + 32 * half..], bytes);
     }
 }
 
@@ -189,8 +196,6 @@ fn wide_planes_of<const BITS: usize, const GROUP: usize>(
     word: usize,
     out: &mut [u8],
 ) {
-    let words_of_unit = unit(GROUP) * BITS / 32;
-    let step = word / words_of_unit * unit(GROUP) / 4 + word % words_of_unit;
     let mask = x86!(_mm512_set1_epi8(((1_u32 << BITS) - 1) as i8));
     for plane in 0..planes(BITS) {
         let bytes = x86!(match (BITS, plane) {
@@ -200,7 +205,7 @@ fn wide_planes_of<const BITS: usize, const GROUP: usize>(
             _ => _mm512_srli_epi16::<6>(words),
         });
         let bytes = if BITS == 8 { bytes } else { x86!(_mm512_and_si512(bytes, mask)) };
-        let to = &mut out[(step + plane * words_of_unit) * 4 * TILE..][..4 * TILE];
+        let to = &mut out[place(BITS, GROUP, word, plane)..][..4 * TILE];
         x86!(_mm512_storeu_si512(to.as_mut_ptr().cast(), bytes));
     }
 }
