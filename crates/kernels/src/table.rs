@@ -146,6 +146,26 @@ macro_rules! operation {
     }};
 }
 
+/// One vector times packed integers, row by row.
+macro_rules! few_vectors {
+    ($dots:ty, $features:tt) => {
+        $crate::table::operation!(
+            $features, $crate::ops::integers::few_vectors::<$dots>,
+            (m: M<'_>, x: X<'_>, part: P<'_, '_>)
+        )
+    };
+}
+
+/// Several vectors times packed integers, sixteen rows at a time.
+macro_rules! many_vectors {
+    ($dots:ty, $features:tt) => {
+        $crate::table::operation!(
+            $features, $crate::ops::integers::many_vectors::<$dots>,
+            (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
+        )
+    };
+}
+
 /// Defines `TABLE`: every operation for one lane type and the target features that it needs.
 macro_rules! table {
     ($isa:ident, $lanes:ty, $dots:ty, $features:tt) => {
@@ -166,14 +186,8 @@ macro_rules! table {
                     (decoded: In<'_>, first: usize, x: In<'_>, cols: usize, part: P<'_, '_>)
                 ),
         quantise: operation!($features, quantise::quantise, (row: R<'_, '_, '_>)),
-                few_vectors: operation!(
-                    $features, integers::few_vectors::<$dots>,
-                    (m: M<'_>, x: X<'_>, part: P<'_, '_>)
-                ),
-                many_vectors: operation!(
-                    $features, integers::many_vectors::<$dots>,
-                    (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
-                ),
+                few_vectors: $crate::table::few_vectors!($dots, $features),
+                many_vectors: $crate::table::many_vectors!($dots, $features),
         dot: operation!($features, sums::dot::<$lanes>, (a: In<'_>, b: In<'_>) -> f32),
                 rms_norm: operation!(
                     $features, sums::rms_norm::<$lanes>,
@@ -242,18 +256,10 @@ macro_rules! integers {
     ($isa:ident, $dots:ty, $features:tt, $base:path) => {
         pub(crate) static TABLE: $crate::Kernels = KERNELS;
         pub(crate) const KERNELS: $crate::Kernels = {
-            use $crate::ops::integers;
-            use $crate::table::operation;
             $crate::Kernels {
                 isa: Isa::$isa,
-                few_vectors: operation!(
-                    $features, integers::few_vectors::<$dots>,
-                    (m: M<'_>, x: X<'_>, part: P<'_, '_>)
-                ),
-                many_vectors: operation!(
-                    $features, integers::many_vectors::<$dots>,
-                    (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
-                ),
+                few_vectors: $crate::table::few_vectors!($dots, $features),
+                many_vectors: $crate::table::many_vectors!($dots, $features),
                 ..$base
             }
         };
@@ -292,4 +298,4 @@ macro_rules! ladder {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use integers;
-pub(crate) use {ladder, operation, table};
+pub(crate) use {few_vectors, ladder, many_vectors, operation, table};
