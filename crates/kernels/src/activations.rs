@@ -53,17 +53,23 @@ pub(crate) const fn unit(group: usize) -> usize {
     if group < 64 { group } else { 64 }
 }
 
-/// Vectors [n, cols] as integers: x ≈ step · integer for each group.
+/// Vectors of a block, where a table takes several side by side.
+pub(crate) const BLOCK: usize = 8;
+
+/// Vectors [n, cols] as integers: x ≈ step · integer for each group. They lie in blocks of `width`,
+/// the last of which may hold fewer.
 #[derive(Clone, Copy)]
 pub(crate) struct Quantised<'a> {
-    /// [n, groups, 2, group]: the upper bytes of a group, then the lower ones; behind each vector
-    /// lies [`PADDING`].
+    /// [blocks, groups, width, 2, group]: the upper bytes of a group, then the lower ones; behind
+    /// each block lies [`PADDING`].
     pub(crate) ints: &'a [i8],
-    /// Bytes from one vector to the next.
+    /// 1 or [`BLOCK`].
+    pub(crate) width: usize,
+    /// Bytes from one block to the next.
     pub(crate) stride: usize,
-    /// [n, padded groups]
+    /// [blocks, padded groups, width]
     pub(crate) steps: &'a [f32],
-    /// step · Σ integers: [n, padded groups].
+    /// step · Σ integers: [blocks, padded groups, width].
     pub(crate) sums: &'a [f32],
     /// Where the first of them stands in the whole product.
     pub(crate) first: usize,
@@ -71,6 +77,7 @@ pub(crate) struct Quantised<'a> {
 }
 
 impl<'a> Quantised<'a> {
+    /// One of vectors that are not side by side.
     #[inline(always)]
     pub(crate) fn vector(&self, index: usize) -> Vector<'a> {
         let groups = self.steps.len() / self.n;
@@ -81,14 +88,17 @@ impl<'a> Quantised<'a> {
         }
     }
 
-    /// `count` of them from `first` on.
+    /// Up to `count` of them from `first` on, which begins a block.
     #[inline(always)]
     pub(crate) fn some(&self, first: usize, count: usize) -> Quantised<'a> {
-        let groups = self.steps.len() / self.n;
+        let count = count.min(self.n - first);
+        let shared = self.steps.len() / self.n.div_ceil(self.width);
+        let (skipped, blocks) = (first / self.width, count.div_ceil(self.width));
         Quantised {
-            ints: &self.ints[first * self.stride..][..count * self.stride],
-            steps: &self.steps[first * groups..][..count * groups],
-            sums: &self.sums[first * groups..][..count * groups],
+            ints: &self.ints[skipped * self.stride..][..blocks * self.stride],
+            steps: &self.steps[skipped * shared..][..blocks * shared],
+            sums: &self.sums[skipped * shared..][..blocks * shared],
+            width: self.width,
             stride: self.stride,
             first: self.first + first,
             n: count,
@@ -118,25 +128,34 @@ pub(crate) struct Wanted<'x> {
     pub(crate) x: &'x [f32],
     pub(crate) cols: usize,
     pub(crate) order: Order,
+    /// Vectors side by side.
+    pub(crate) width: usize,
 }
 
 impl Wanted<'_> {
     fn n(&self) -> usize {
         self.x.len() / self.cols
     }
-    /// Of all integers.
-    fn bytes(&self) -> usize {
-        self.n() * (2 * self.cols + PADDING)
+    fn blocks(&self) -> usize {
+        self.n().div_ceil(self.width)
     }
-    fn groups(&self) -> usize {
-        self.n() * self.order.padded_groups(self.cols)
+    /// Of the integers of a block.
+    fn stride(&self) -> usize {
+        self.width * 2 * self.cols + PADDING
+    }
+    /// Steps of a block.
+    fn shared(&self) -> usize {
+        self.width * self.order.padded_groups(self.cols)
     }
 }
 
-/// One vector, and where its integers go.
+/// The vectors of a block, and where their integers go.
 pub(crate) struct Row<'x, 'a> {
+    /// [up to width, cols]
     pub(crate) x: &'x [f32],
+    pub(crate) cols: usize,
     pub(crate) order: Order,
+    pub(crate) width: usize,
     pub(crate) ints: &'a mut [i8],
     pub(crate) steps: &'a mut [f32],
     pub(crate) sums: &'a mut [f32],
@@ -154,29 +173,30 @@ impl Activations {
         }
         let bytes =
             |order: &Order| 2 * cols + PADDING + order.padded_groups(cols) * 2 * size_of::<f32>();
-        rows * orders.iter().map(bytes).sum::<usize>() + LINE
+        rows.next_multiple_of(BLOCK) * orders.iter().map(bytes).sum::<usize>() + LINE
     }
 
-    /// Every vector of every set, with places that nobody has filled.
+    /// Every block of every set, with places that nobody has filled.
     pub(crate) fn rows<'x, 'a>(&'a mut self, wanted: &[Wanted<'x>]) -> Vec<Row<'x, 'a>> {
-        let groups = wanted.iter().map(Wanted::groups).sum();
-        let ints = wanted.iter().map(Wanted::bytes).sum::<usize>();
-        self.ints.grow(ints);
-        grow(&mut self.steps, groups);
-        grow(&mut self.sums, groups);
+        let shared = wanted.iter().map(|wanted| wanted.blocks() * wanted.shared()).sum();
+        self.ints.grow(wanted.iter().map(|wanted| wanted.blocks() * wanted.stride()).sum());
+        grow(&mut self.steps, shared);
+        grow(&mut self.sums, shared);
         let (mut ints, mut steps, mut sums) =
             (self.ints.all_mut(), &mut self.steps[..], &mut self.sums[..]);
-        let mut rows = Vec::with_capacity(wanted.iter().map(Wanted::n).sum());
-        for &Wanted { x, cols, order } in wanted {
-            let groups = order.padded_groups(cols);
-            for x in x.chunks_exact(cols) {
-                let own = ints.split_off_mut(..2 * cols + PADDING).expect(GROWN);
+        let mut rows = Vec::with_capacity(wanted.iter().map(Wanted::blocks).sum());
+        for wanted in wanted {
+            let &Wanted { x, cols, order, width } = wanted;
+            for x in x.chunks(width * cols) {
+                let own = ints.split_off_mut(..wanted.stride()).expect(GROWN);
                 rows.push(Row {
                     x,
+                    cols,
                     order,
-                    ints: &mut own[..2 * cols],
-                    steps: steps.split_off_mut(..groups).expect(GROWN),
-                    sums: sums.split_off_mut(..groups).expect(GROWN),
+                    width,
+                    ints: &mut own[..wanted.stride() - PADDING],
+                    steps: steps.split_off_mut(..wanted.shared()).expect(GROWN),
+                    sums: sums.split_off_mut(..wanted.shared()).expect(GROWN),
                 });
             }
         }
@@ -186,16 +206,17 @@ impl Activations {
     /// The sets again, once their rows are filled.
     pub(crate) fn views<'a>(&'a self, wanted: &[Wanted<'_>]) -> Vec<Quantised<'a>> {
         let all = self.ints.all();
-        let (mut ints, mut groups) = (0, 0);
+        let (mut ints, mut shared) = (0, 0);
         let view = |wanted: &Wanted<'_>| {
-            let (first_int, first_group) = (ints, groups);
-            groups += wanted.groups();
-            ints += wanted.bytes();
+            let (first_int, first_shared) = (ints, shared);
+            ints += wanted.blocks() * wanted.stride();
+            shared += wanted.blocks() * wanted.shared();
             Quantised {
                 ints: &all[first_int..ints],
-                steps: &self.steps[first_group..groups],
-                sums: &self.sums[first_group..groups],
-                stride: 2 * wanted.cols + PADDING,
+                width: wanted.width,
+                stride: wanted.stride(),
+                steps: &self.steps[first_shared..shared],
+                sums: &self.sums[first_shared..shared],
                 first: 0,
                 n: wanted.n(),
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::activations::{Activations, Order, Quantised, Wanted};
+use crate::activations::{Activations, BLOCK, Order, Quantised, Wanted};
 use crate::attention::Buffers;
 use crate::dots::TILE;
 use crate::ops::integers::TileScratch;
@@ -16,10 +16,17 @@ use crate::{KernelError, Kernels, Matrix, Quant};
 pub(crate) const PART: usize = 1 << 16;
 /// Tiles of a part, if the matrix has enough for that.
 const TILES: usize = 4;
+/// Elements of vectors that a thread finds in its cache for each part; where there are more, parts
+/// are larger, because every part reads all vectors again.
+const CACHED: usize = 1 << 18;
+const MANY_TILES: usize = 16;
 /// Parts for each thread below which that would be too many.
 const SHARES: usize = 4;
 /// Multiplications below which waking other threads takes longer than the work.
 const ALONE: usize = 1 << 15;
+
+/// Why there is a function for vectors side by side.
+const BLOCKS: &str = "vectors lie side by side only where the table asks for it";
 
 /// A matrix [rows, cols], vectors [n, cols] and the place for the results [n, rows].
 #[derive(Debug)]
@@ -91,6 +98,7 @@ struct Scratch {
 
 /// The sets of vectors that are needed as integers, each once, and which one each product has.
 fn wanted<'x>(
+    kernels: &Kernels,
     precision: Precision,
     products: &[Product<'x>],
 ) -> (Vec<Wanted<'x>>, Vec<Option<usize>>) {
@@ -100,7 +108,12 @@ fn wanted<'x>(
             Precision::Exact => None,
             Precision::Fast => Order::of(product.matrix.quant()),
         }?;
-        let new = Wanted { x: product.x, cols: product.matrix.cols(), order };
+        let cols = product.matrix.cols();
+        let width = match &kernels.blocks {
+            Some(blocks) if product.x.len() / cols >= blocks.from => BLOCK,
+            _ => 1,
+        };
+        let new = Wanted { x: product.x, cols, order, width };
         let same = |old: &Wanted<'_>| {
             std::ptr::eq(old.x, new.x) && old.cols == new.cols && old.order == new.order
         };
@@ -188,7 +201,7 @@ impl Cpu {
     /// [`Cpu::matmul_each`] in a precision of the caller's choice.
     pub fn matmul_in(&self, precision: Precision, products: &mut [Product<'_>]) {
         let total = check(products);
-        let (wanted, of_product) = wanted(precision, products);
+        let (wanted, of_product) = wanted(self.kernels, precision, products);
         scratch::with(&self.activations, |activations| {
             let mut rows = activations.rows(&wanted);
             let elements: usize = rows.iter().map(|row| row.x.len()).sum();
@@ -218,7 +231,8 @@ impl Cpu {
     /// what is unpacked asks for the next tile; fewer where not every thread would get its share.
     fn rows_of_part(&self, product: &Product<'_>) -> usize {
         let share = product.matrix.rows() / (SHARES * self.threads());
-        let least = share.min(TILES * TILE);
+        let cached = product.x.len() <= CACHED;
+        let least = share.min(if cached { TILES } else { MANY_TILES } * TILE);
         (PART / product.x.len()).max(least).max(1).next_multiple_of(TILE)
     }
 
@@ -227,6 +241,10 @@ impl Cpu {
             while let Some(mut part) = columns.take() {
                 match x {
                     X::Floats(x) => matmul(self.kernels, matrix, x, &mut part, &mut own.rows),
+                    X::Ints(x) if x.width > 1 => {
+                        let blocks = self.kernels.blocks.as_ref().expect(BLOCKS);
+                        (blocks.multiply)(matrix, x, &mut part, &mut own.tile);
+                    }
                     X::Ints(x) => {
                         // Unpacking sixteen rows side by side pays from the second vector on.
                         let rest = match x.n {

@@ -67,6 +67,13 @@ use types::{A, B, D, In, M, O, Out, P, R, S, U, X};
 
 use crate::DeltaStep;
 
+/// How vectors side by side are multiplied; see [`crate::activations::Quantised`].
+pub(crate) struct Blocks {
+    /// With fewer vectors the table's other functions are faster.
+    pub(crate) from: usize,
+    pub(crate) multiply: fn(M<'_>, X<'_>, P<'_, '_>, S<'_>),
+}
+
 /// A table of functions. What each computes, and that lengths fit, is said at the methods.
 pub struct Kernels {
     pub(crate) isa: Isa,
@@ -76,6 +83,8 @@ pub struct Kernels {
     pub(crate) quantise: fn(R<'_, '_, '_>),
     pub(crate) few_vectors: fn(M<'_>, X<'_>, P<'_, '_>),
     pub(crate) many_vectors: fn(M<'_>, X<'_>, P<'_, '_>, S<'_>),
+    /// Many vectors that lie side by side, if the table wants them so.
+    pub(crate) blocks: Option<Blocks>,
     pub(crate) dot: fn(In<'_>, In<'_>) -> f32,
     pub(crate) rms_norm: fn(In<'_>, In<'_>, f32, Out<'_>),
     pub(crate) l2_norm: fn(Out<'_>, f32, f32),
@@ -188,6 +197,7 @@ macro_rules! table {
         quantise: operation!($features, quantise::quantise, (row: R<'_, '_, '_>)),
                 few_vectors: $crate::table::few_vectors!($dots, $features),
                 many_vectors: $crate::table::many_vectors!($dots, $features),
+                blocks: None,
         dot: operation!($features, sums::dot::<$lanes>, (a: In<'_>, b: In<'_>) -> f32),
                 rms_norm: operation!(
                     $features, sums::rms_norm::<$lanes>,

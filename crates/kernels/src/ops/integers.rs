@@ -12,12 +12,12 @@ use crate::scratch::Lines;
 use crate::{Float, Matrix, Quant};
 
 /// What is done with a matrix once bits and group are numbers of the code.
-trait Visit {
+pub(crate) trait Visit {
     fn visit<const BITS: usize, const GROUP: usize>(self, m: &Matrix<'_>);
 }
 
 #[inline(always)]
-fn visit(m: &Matrix<'_>, visitor: impl Visit) {
+pub(crate) fn visit(m: &Matrix<'_>, visitor: impl Visit) {
     let Quant::Affine { bits, group, .. } = m.quant() else {
         unreachable!("only packed integers have an order")
     };
@@ -167,6 +167,12 @@ fn add_sixteen<L: Lanes>(
     add_groups(dots, scale, bias, step, x_sum, sum)
 }
 
+/// Groups of packed integers have from 32 to 128 columns.
+const MIN_GROUP: usize = 32;
+const MAX_GROUP: usize = 128;
+/// Floats of [`TileScratch::sums`].
+pub(crate) const WAITING: usize = 1 << 13;
+
 /// What a thread needs for tiles; it grows to the widest matrix so far.
 #[derive(Default)]
 pub(crate) struct TileScratch {
@@ -175,11 +181,22 @@ pub(crate) struct TileScratch {
     /// [groups, 16 rows]
     pub(crate) scales: Lines<f32>,
     pub(crate) biases: Lines<f32>,
+    /// Sums that wait for others, where a table needs them in memory.
+    pub(crate) sums: Lines<f32>,
+    /// A copy of the last rows, filled up to sixteen, for tables that take no fewer.
+    pub(crate) rows: Lines<u8>,
 }
 
 impl TileScratch {
+    /// The most that matrices of so many columns ask for, whatever their layout and the table.
     pub(crate) const fn bytes(cols: usize) -> usize {
-        Lines::<u8>::bytes(TILE * cols) + 2 * Lines::<f32>::bytes(TILE * cols.div_ceil(32))
+        // Sixteen rows, or two times the groups of one lane of them.
+        let (all, lanes) = (TILE * cols, 2 * TILE * (cols / LANES + MAX_GROUP));
+        let weights = Lines::<u8>::bytes(if all > lanes { all } else { lanes });
+        let scales = Lines::<f32>::bytes(TILE * cols.div_ceil(MIN_GROUP));
+        // Eight bits, and two f32 for each of the smallest groups.
+        let rows = Lines::<u8>::bytes(TILE * (cols + cols.div_ceil(MIN_GROUP) * 2 * 4));
+        weights + 2 * scales + Lines::<f32>::bytes(WAITING) + rows
     }
 }
 
@@ -308,7 +325,7 @@ impl<D: Dots> Visit for Unpack<'_, D> {
             let bytes = plane.len() / m.rows();
             &plane[self.first * bytes..][..TILE * bytes]
         };
-        let TileScratch { weights, scales, biases } = self.scratch;
+        let TileScratch { weights, scales, biases, .. } = self.scratch;
         let wanted = TILE * GROUP * self.panel.len();
         weights.grow(wanted);
         let bytes = GROUP * BITS / 8;

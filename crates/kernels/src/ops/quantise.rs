@@ -16,24 +16,27 @@ const TINY: f32 = 1e-30;
 /// of a group lie before the lower ones. One element that is not finite makes the step and the sum NaN.
 #[inline(always)]
 pub(crate) fn quantise(row: &mut Row<'_, '_>) {
-    let group = row.order.group;
-    let used = row.x.len() / group;
-    for (n, x) in row.x.chunks_exact(group).enumerate() {
-        let ints = &mut row.ints[2 * n * group..][..2 * group];
-        let (step, sum) = match (group, row.order.planes) {
-            (32, 1) => one::<32, 1>(x, ints),
-            (32, 2) => one::<32, 2>(x, ints),
-            (32, 4) => one::<32, 4>(x, ints),
-            (64, 1) => one::<64, 1>(x, ints),
-            (64, 2) => one::<64, 2>(x, ints),
-            (64, 4) => one::<64, 4>(x, ints),
-            (128, 1) => one::<128, 1>(x, ints),
-            (128, 2) => one::<128, 2>(x, ints),
-            (128, 4) => one::<128, 4>(x, ints),
-            _ => unreachable!("the group was checked when the matrix was made"),
-        };
-        (row.steps[n], row.sums[n]) = (step, sum);
+    let (group, width) = (row.order.group, row.width);
+    for (v, x) in row.x.chunks_exact(row.cols).enumerate() {
+        for (n, x) in x.chunks_exact(group).enumerate() {
+            let place = n * width + v;
+            let ints = &mut row.ints[2 * place * group..][..2 * group];
+            let (step, sum) = match (group, row.order.planes) {
+                (32, 1) => one::<32, 1>(x, ints),
+                (32, 2) => one::<32, 2>(x, ints),
+                (32, 4) => one::<32, 4>(x, ints),
+                (64, 1) => one::<64, 1>(x, ints),
+                (64, 2) => one::<64, 2>(x, ints),
+                (64, 4) => one::<64, 4>(x, ints),
+                (128, 1) => one::<128, 1>(x, ints),
+                (128, 2) => one::<128, 2>(x, ints),
+                (128, 4) => one::<128, 4>(x, ints),
+                _ => unreachable!("the group was checked when the matrix was made"),
+            };
+            (row.steps[place], row.sums[place]) = (step, sum);
+        }
     }
+    let used = width * row.cols / group;
     row.steps[used..].fill(0.0);
     row.sums[used..].fill(0.0);
 }

@@ -6,26 +6,33 @@
 )]
 
 use std::arch::asm;
-use std::arch::x86_64::_mm512_add_epi32;
-use std::arch::x86_64::{__cpuid_count, _mm512_cvtepi32_ps, _mm512_loadu_si512, _mm512_slli_epi32};
-use std::ops::Range;
+use std::arch::x86_64::{
+    __cpuid_count, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi32, _mm512_cvtepi32_ps,
+    _mm512_load_si512, _mm512_slli_epi32,
+};
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use super::avx512::Avx512;
-use super::dots::Avx512VnniDots;
-use crate::activations::Quantised;
-use crate::dots::{Dots as _, TILE};
+use super::tiles::{turn, wide_group};
+use crate::activations::{BLOCK, Quantised};
+use crate::dots::TILE;
 use crate::lanes::{LANES, Num};
-use crate::ops::integers::{Form, Sums, TileScratch, add_groups, put};
+use crate::ops::integers::{Form, TileScratch, Visit, WAITING, add_groups, visit};
 use crate::rows::Part;
-use crate::{Kernels, Matrix};
+use crate::scratch::{LINE, Lines};
+use crate::table::Blocks;
+use crate::{Kernels, Matrix, Planes, Quant};
 
 pub(crate) static TABLE: Kernels = Kernels {
     isa: crate::Isa::Amx,
-    many_vectors: crate::table::operation!(
-        ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"],
-        many_vectors, (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
-    ),
+    blocks: Some(Blocks {
+        from: FEW,
+        multiply: crate::table::operation!(
+            ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"],
+            blocks, (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
+        ),
+    }),
     ..super::avx512::vnni::KERNELS
 };
 
@@ -65,15 +72,19 @@ fn ask() -> bool {
     false
 }
 
-/// Vectors of a tile.
-const VECTORS: usize = 16;
 /// Fewer vectors than these are multiplied faster without tiles, whose steps take as long for one
-/// vector as for sixteen.
+/// vector as for eight.
 const FEW: usize = 6;
 /// Vectors that go through a part of the rows before the next ones: the second cache holds them.
-const BLOCK: usize = 128;
-/// Columns of a tile of bytes.
+const MANY: usize = 128;
+/// Vectors whose sums registers hold.
+const VECTORS: usize = 2 * BLOCK;
+/// Bytes of a row of a tile.
 const COLUMNS: usize = 64;
+/// Sums of lanes that wait for another to be added to: one of each power of two.
+const LEVELS: usize = LANES.ilog2() as usize;
+/// Floats of the sums of sixteen rows with sixteen vectors.
+const SUMS: usize = TILE * VECTORS;
 
 /// What `ldtilecfg` reads: the shape of each tile.
 #[repr(C, align(64))]
@@ -85,22 +96,13 @@ struct Shapes {
     rows: [u8; 16],
 }
 
-/// Tile 0 is of weights, four columns of sixteen rows a line; 1 of vectors; 2 and 3 of their sums
-/// with upper and lower bytes, 4 and 5 of those of the next group.
-struct Tiles {
-    columns: usize,
-    /// Vectors that the shapes are for.
-    vectors: usize,
-}
+/// Tile 0 is of weights, four columns of sixteen rows a line; 1 and 2 are of a block of vectors
+/// each, upper and lower bytes in turn; 3 and 4 of their sums, 5 and 6 of those of another group.
+struct Tiles;
 
 impl Tiles {
-    /// Shapes the tiles for so many vectors, if they are not yet.
-    #[inline(always)]
-    fn shape(&mut self, vectors: usize) {
-        if self.vectors == vectors {
-            return;
-        }
-        self.vectors = vectors;
+    /// For so many columns.
+    fn new(columns: usize) -> Tiles {
         let mut shapes = Shapes {
             palette: 1,
             start_row: 0,
@@ -108,166 +110,390 @@ impl Tiles {
             row_bytes: [0; 16],
             rows: [0; 16],
         };
-        (shapes.row_bytes[0], shapes.rows[0]) = (COLUMNS as u16, self.columns as u8 / 4);
-        (shapes.row_bytes[1], shapes.rows[1]) = (self.columns as u16, vectors as u8);
-        shapes.row_bytes[2..6].fill(COLUMNS as u16);
-        shapes.rows[2..6].fill(vectors as u8);
+        shapes.row_bytes[..7].fill(COLUMNS as u16);
+        shapes.rows[..7].fill(2 * BLOCK as u8);
+        shapes.rows[0] = columns as u8 / 4;
+        shapes.row_bytes[1..3].fill(columns as u16);
         // SAFETY: the table with this code is handed out only where `is_permitted`; the shapes are
         // within what its palette allows. The compiler knows nothing of these registers.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const shapes, options(nostack, readonly)) }
+        Tiles
     }
 }
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: as in `shape`; nobody uses what the tiles hold.
+        // SAFETY: as in `new`; nobody uses what the tiles hold.
         unsafe { asm!("tilerelease", options(nostack, nomem)) }
     }
 }
 
-/// Exact sums of one group: [vectors, 16 rows], of the upper bytes and then of the lower ones.
+/// Exact sums of one group with two blocks: [blocks, vectors, upper and lower bytes, 16 rows].
 #[repr(C, align(64))]
-struct Bytes([[[i32; TILE]; VECTORS]; 2]);
+struct Sums([[[[i32; TILE]; 2]; BLOCK]; 2]);
 
-/// Where the bytes of one group lie.
-struct Group {
+/// Where one group lies.
+struct At {
     weights: *const u8,
     x: *const i8,
-    /// Bytes from one vector to the next.
-    stride: usize,
-    group: usize,
-    columns: usize,
+    /// Bytes from one block to the next.
+    block: usize,
+    /// Columns of the group, and of a tile.
+    form: (usize, usize),
+    exact: *mut Sums,
 }
 
-/// Multiplies one group into two tiles of sums.
+/// Multiplies one group with one block or two and writes the sums.
 macro_rules! multiply {
-    ($upper:literal, $lower:literal, $group:expr) => {{
-        let Group { weights, x, stride, group, columns } = $group;
-        asm!(concat!("tilezero ", $upper), concat!("tilezero ", $lower), options(nostack, nomem));
+    ($one:literal, $two:literal, $both:expr, $at:expr) => {{
+        let At { weights, x, block, form: (group, columns), exact } = $at;
+        asm!(concat!("tilezero ", $one), options(nostack, nomem));
+        if $both {
+            asm!(concat!("tilezero ", $two), options(nostack, nomem));
+        }
         for first in (0..group).step_by(columns) {
             asm!(
-                "tileloadd tmm0, [{w} + {line} * 1]",
-                "tileloadd tmm1, [{upper} + {stride} * 1]",
-                concat!("tdpbsud ", $upper, ", tmm1, tmm0"),
-                "tileloadd tmm1, [{lower} + {stride} * 1]",
-                concat!("tdpbsud ", $lower, ", tmm1, tmm0"),
-                w = in(reg) weights.add(TILE * first), line = in(reg) COLUMNS,
-                upper = in(reg) x.add(first), lower = in(reg) x.add(group + first),
-                stride = in(reg) stride,
+                "tileloadd tmm0, [{weights} + {line} * 1]",
+                "tileloadd tmm1, [{x} + {stride} * 1]",
+                concat!("tdpbsud ", $one, ", tmm1, tmm0"),
+                weights = in(reg) weights.add(TILE * first), line = in(reg) COLUMNS,
+                x = in(reg) x.add(first), stride = in(reg) group,
                 options(nostack, readonly)
+            );
+            if $both {
+                asm!(
+                    "tileloadd tmm2, [{x} + {stride} * 1]",
+                    concat!("tdpbsud ", $two, ", tmm2, tmm0"),
+                    x = in(reg) x.add(block + first), stride = in(reg) group,
+                    options(nostack, readonly)
+                );
+            }
+        }
+        asm!(
+            concat!("tilestored [{to} + {line} * 1], ", $one),
+            to = in(reg) &raw mut (*exact).0[0], line = in(reg) COLUMNS, options(nostack)
+        );
+        if $both {
+            asm!(
+                concat!("tilestored [{to} + {line} * 1], ", $two),
+                to = in(reg) &raw mut (*exact).0[1], line = in(reg) COLUMNS, options(nostack)
             );
         }
     }};
 }
 
-/// Writes two tiles of sums.
-macro_rules! store {
-    ($upper:literal, $lower:literal, $to:expr) => {
-        asm!(
-            concat!("tilestored [{upper} + {line} * 1], ", $upper),
-            concat!("tilestored [{lower} + {line} * 1], ", $lower),
-            upper = in(reg) &raw mut $to.0[0], lower = in(reg) &raw mut $to.0[1],
-            line = in(reg) COLUMNS,
-            options(nostack)
-        )
+/// Does something for each of up to sixteen vectors, their numbers known to the compiler.
+macro_rules! each_vector {
+    ($count:ident, $v:ident, $body:expr) => {
+        each_vector!(@ $count, $v, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     };
+    (@ $count:ident, $v:ident, $body:expr, $($number:literal)*) => {{
+        $(
+            if const { $number < $count } {
+                let $v = $number;
+                $body;
+            }
+        )*
+    }};
 }
 
-/// The rows of `part`, a multiple of sixteen, each times every vector.
+/// The rows of `part`, each times every vector.
 #[inline(always)]
-fn many_vectors(m: &Matrix<'_>, x: &Quantised<'_>, part: &mut Part<'_>, scratch: &mut TileScratch) {
-    if x.n < FEW {
-        return (super::avx512::vnni::KERNELS.many_vectors)(m, x, part, scratch);
-    }
+fn blocks(m: &Matrix<'_>, x: &Quantised<'_>, part: &mut Part<'_>, scratch: &mut TileScratch) {
     let form = Form::of(m);
-    let mut tiles = Tiles { columns: form.group.min(COLUMNS), vectors: 0 };
-    let mut sums = Sums([[Avx512::splat(0.0); VECTORS]; LANES]);
-    let mut bytes = Bytes([[[0; TILE]; VECTORS]; 2]);
-    for begin in (0..x.n).step_by(BLOCK) {
-        let block = x.some(begin, BLOCK.min(x.n - begin));
+    let _tiles = Tiles::new(form.group.min(COLUMNS));
+    for begin in (0..x.n).step_by(MANY) {
+        let x = x.some(begin, MANY);
         for first in part.rows().step_by(TILE) {
-            for panel in form.panels(block.n <= VECTORS) {
-                Avx512VnniDots::unpack(m, first, &panel, scratch);
-                for v in (0..block.n).step_by(VECTORS) {
-                    let x = block.some(v, VECTORS.min(block.n - v));
-                    tiles.shape(x.n);
-                    let done = sixteen(scratch, &form, &panel, &x, &mut sums, &mut bytes);
-                    put(part, (first, x.first), done, x.n);
+            let count = TILE.min(part.rows().end - first);
+            let to = To { row: first, count, part };
+            if count == TILE {
+                // Later vectors find the rows in the second cache.
+                let mut next = match begin {
+                    0 => Next::of(m, first + TILE, form.groups * x.n.div_ceil(VECTORS)),
+                    _ => Next::nothing(),
+                };
+                sixteen_rows(m, &form, first, &mut next, &x, to, scratch);
+            } else {
+                let mut copy = std::mem::take(&mut scratch.rows);
+                let rows = filled_up(m, first, &mut copy);
+                sixteen_rows(&rows, &form, 0, &mut Next::nothing(), &x, to, scratch);
+                scratch.rows = copy;
+            }
+        }
+    }
+}
+
+/// The last rows, fewer than sixteen, with zeros behind them.
+fn filled_up<'c>(m: &Matrix<'_>, first: usize, copy: &'c mut Lines<u8>) -> Matrix<'c> {
+    let planes = m.planes();
+    let bytes = [planes.weights, planes.scales, planes.biases].map(|plane| plane.len() / m.rows());
+    let total = TILE * bytes.iter().sum::<usize>();
+    copy.grow(total);
+    let mut copy = &mut copy.all_mut()[..total];
+    copy.fill(0);
+    let [weights, scales, biases] =
+        [(planes.weights, bytes[0]), (planes.scales, bytes[1]), (planes.biases, bytes[2])].map(
+            |(plane, bytes)| {
+                let own = copy.split_off_mut(..TILE * bytes).expect("there is room for all three");
+                let left = &plane[first * bytes..];
+                own[..left.len()].copy_from_slice(left);
+                &*own
+            },
+        );
+    Matrix::new(m.quant(), TILE, m.cols(), Planes { weights, scales, biases })
+        .expect("as many bytes a row as in the whole")
+}
+
+/// Where the sums of sixteen rows go, or of the first few of them.
+struct To<'p, 'a> {
+    row: usize,
+    count: usize,
+    part: &'p mut Part<'a>,
+}
+
+/// The lane that comes after so many others. Lanes are added as [`Lanes::sum`](crate::lanes::Lanes)
+/// adds those of a register, l and l + 8 first: in this order few sums wait for another.
+fn lane_at(step: usize, lanes: usize) -> usize {
+    if lanes == 1 { 0 } else { step.reverse_bits() >> (usize::BITS - lanes.ilog2()) }
+}
+
+/// Sixteen rows from `first` on, a row a lane, in the order of `integers::row_dot`: what are lanes
+/// there are sums one after the other here.
+#[inline(always)]
+fn sixteen_rows(
+    m: &Matrix<'_>,
+    form: &Form,
+    first: usize,
+    next: &mut Next<'_>,
+    x: &Quantised<'_>,
+    mut to: To<'_, '_>,
+    scratch: &mut TileScratch,
+) {
+    let &Form { group, groups, .. } = form;
+    // A row has zeros from its last group on: with eight groups, sums of eight lanes are enough.
+    let lanes = groups.next_power_of_two().min(LANES);
+    let tiles = x.n.div_ceil(VECTORS);
+    let of_lane = groups.div_ceil(LANES) * TILE * group;
+    scratch.weights.grow(2 * of_lane);
+    const { assert!(MANY / VECTORS * LEVELS * SUMS <= WAITING, "as much as is planned") }
+    scratch.sums.grow(tiles * LEVELS * SUMS);
+    turn_params(m, first, scratch);
+    // A lane ahead: tiles that are loaded right after they were written wait for the writes.
+    for step in 0..lanes + 1 {
+        if step < lanes {
+            let out = &mut scratch.weights.all_mut()[step % 2 * of_lane..][..of_lane];
+            visit(m, Unpack { first, lane: lane_at(step, lanes), out });
+        }
+        let Some(step) = step.checked_sub(1) else { continue };
+        let TileScratch { weights, scales, biases, sums, .. } = &mut *scratch;
+        let lane = Lane {
+            form,
+            weights: &weights.all()[step % 2 * of_lane..][..of_lane],
+            scales: scales.all(),
+            biases: biases.all(),
+            lane: lane_at(step, lanes),
+            step,
+            lanes,
+        };
+        let sums = sums.all_mut().as_chunks_mut::<SUMS>().0.as_chunks_mut::<LEVELS>().0;
+        for (tile, waiting) in sums.iter_mut().enumerate().take(tiles) {
+            let x = x.some(tile * VECTORS, VECTORS);
+            macro_rules! each_number {
+                ($($n:literal)*) => {
+                    match x.n {
+                        // SAFETY: the table's instructions, and the tiles have their shapes.
+                        $($n => unsafe { lane_of::<$n>(&lane, &x, waiting, next, &mut to) },)*
+                        _ => unreachable!("two blocks have up to sixteen vectors"),
+                    }
+                };
+            }
+            each_number!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+        }
+    }
+}
+
+/// One lane of sixteen rows.
+struct Lane<'a> {
+    form: &'a Form,
+    /// [groups of the lane, group / 4, 16 rows, 4]
+    weights: &'a [u8],
+    /// [groups, 16 rows]
+    scales: &'a [f32],
+    biases: &'a [f32],
+    lane: usize,
+    /// How many came before it.
+    step: usize,
+    lanes: usize,
+}
+
+/// The sums of one lane with V vectors, added to those that wait; with the last lane they are done.
+///
+/// # Safety
+/// The processor has the features, and the tiles have the shapes of [`Tiles`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn lane_of<const V: usize>(
+    lane: &Lane<'_>,
+    x: &Quantised<'_>,
+    waiting: &mut [[f32; SUMS]; LEVELS],
+    next: &mut Next<'_>,
+    to: &mut To<'_, '_>,
+) {
+    let &Form { group, groups, .. } = lane.form;
+    let columns = group.min(COLUMNS);
+    // Of one block, and then what is there of the second one.
+    let second = if V > BLOCK { 1 } else { 0 };
+    let (block, shared) = (groups * BLOCK * 2 * group, x.steps.len() / (second + 1));
+    let ints = x.ints[..second * x.stride + block].as_ptr();
+    let mut room = MaybeUninit::<[Sums; 2]>::uninit();
+    let room = room.as_mut_ptr().cast::<Sums>();
+    let mut sums = [Avx512::splat(0.0); VECTORS];
+    macro_rules! multiply_group {
+        ($n:expr, $g:expr) => {{
+            let (n, g): (usize, usize) = ($n, $g);
+            let at = At {
+                weights: lane.weights[n * TILE * group..][..TILE * group].as_ptr(),
+                x: ints.wrapping_add(g * BLOCK * 2 * group),
+                block: x.stride,
+                form: (group, columns),
+                exact: room.wrapping_add(n % 2),
+            };
+            // SAFETY: the caller's shapes. Of weights, TILE·columns bytes are read at a time of
+            // TILE·group; of each block `columns` of each of the 2·BLOCK times `group` bytes that
+            // this group has; each store fills the sums of a block.
+            unsafe {
+                match n % 2 {
+                    0 => multiply!("tmm3", "tmm4", V > BLOCK, at),
+                    _ => multiply!("tmm5", "tmm6", V > BLOCK, at),
                 }
             }
-        }
+        }};
     }
-}
-
-/// A panel of sixteen rows times up to sixteen vectors; see `integers::tile`.
-#[inline(always)]
-fn sixteen(
-    scratch: &TileScratch,
-    form: &Form,
-    panel: &Range<usize>,
-    x: &Quantised<'_>,
-    sums: &mut Sums<Avx512, VECTORS>,
-    bytes: &mut Bytes,
-) -> Option<[[f32; TILE]; VECTORS]> {
-    let &Form { group, groups, .. } = form;
-    let weights = &scratch.weights.all()[..panel.len() * TILE * group];
-    let at = |g: usize| Group {
-        weights: weights[(g - panel.start) * TILE * group..][..TILE * group].as_ptr(),
-        // The last vector's too: its group ends where all end.
-        x: x.ints[g * 2 * group..][..(x.n - 1) * x.stride + 2 * group].as_ptr(),
-        stride: x.stride,
-        group,
-        columns: group.min(COLUMNS),
-    };
-    // SAFETY: the tiles have the shapes of x.n vectors. Of weights, TILE·columns bytes are read at a
-    // time of TILE·group; of each vector `columns` from `first` and from `group + first` of the
-    // 2·group of this group; of bytes, TILE·4 a vector are written of as many as there are.
-    unsafe {
-        multiply!("tmm2", "tmm3", at(panel.start));
-        let mut g = panel.start;
-        // One group is multiplied while the sums of the one before it are scaled and added.
-        while g < panel.end {
-            if g + 1 < panel.end {
-                multiply!("tmm4", "tmm5", at(g + 1));
-            }
-            store!("tmm2", "tmm3", bytes);
-            add(scratch, x, g, bytes, sums);
-            if g + 2 < panel.end {
-                multiply!("tmm2", "tmm3", at(g + 2));
-            }
-            if g + 1 < panel.end {
-                store!("tmm4", "tmm5", bytes);
-                add(scratch, x, g + 1, bytes, sums);
-            }
-            g += 2;
-        }
+    let mut gs = (lane.lane..groups).step_by(LANES).enumerate();
+    let mut ahead = gs.next();
+    if let Some((n, g)) = ahead {
+        multiply_group!(n, g);
     }
-    sums.end(panel, groups)
-}
-
-/// Adds what group `g` gave to the sums.
-#[inline(always)]
-fn add(
-    scratch: &TileScratch,
-    x: &Quantised<'_>,
-    g: usize,
-    bytes: &Bytes,
-    sums: &mut Sums<Avx512, VECTORS>,
-) {
-    let scale = Avx512::read(&scratch.scales.all()[g * TILE..]);
-    let bias = Avx512::read(&scratch.biases.all()[g * TILE..]);
-    let padded_groups = x.steps.len() / x.n;
-    let (steps, x_sums) = (&x.steps[g..], &x.sums[g..]);
-    for v in 0..x.n.min(VECTORS) {
-        // SAFETY: the table's instructions; each load has its sixteen numbers.
-        let dots = Avx512(unsafe {
-            let upper = _mm512_loadu_si512(bytes.0[0][v].as_ptr().cast());
-            let lower = _mm512_loadu_si512(bytes.0[1][v].as_ptr().cast());
-            _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(upper, 7), lower))
+    while let Some((n, g)) = ahead {
+        ahead = gs.next();
+        if let Some((n, g)) = ahead {
+            multiply_group!(n, g);
+        }
+        next.announce();
+        let exact = room.wrapping_add(n % 2);
+        let scale = Avx512::read(&lane.scales[g * TILE..]);
+        let bias = Avx512::read(&lane.biases[g * TILE..]);
+        let last = second * shared + g * BLOCK + BLOCK;
+        let (steps, x_sums) = (&x.steps[..last], &x.sums[..last]);
+        // Written out, or else the sums are not kept in registers.
+        each_vector!(V, v, {
+            let at = g * BLOCK + v % BLOCK + v / BLOCK * shared;
+            // SAFETY: each load of sums has its sixteen numbers and is of a whole line; `at` is
+            // before `last`.
+            let (dots, step, x_sum) = unsafe {
+                let [upper, lower] = &(*exact).0[v / BLOCK][v % BLOCK];
+                let upper = _mm512_load_si512(upper.as_ptr().cast());
+                let lower = _mm512_load_si512(lower.as_ptr().cast());
+                let dots = _mm512_add_epi32(_mm512_slli_epi32(upper, 7), lower);
+                (_mm512_cvtepi32_ps(dots), *steps.get_unchecked(at), *x_sums.get_unchecked(at))
+            };
+            let (step, x_sum) = (Avx512::splat(step), Avx512::splat(x_sum));
+            sums[v] = add_groups(Avx512(dots), scale, bias, step, x_sum, sums[v]);
         });
-        let step = Avx512::splat(steps[v * padded_groups]);
-        let x_sum = Avx512::splat(x_sums[v * padded_groups]);
-        let sum = sums.before(g, v);
-        sums.0[g % LANES][v] = add_groups(dots, scale, bias, step, x_sum, sum);
+    }
+    if !groups.is_multiple_of(LANES) {
+        // A row adds the zeros that fill up its last sixteen groups: +0 - 0 is +0.
+        each_vector!(V, v, sums[v] = sums[v].add(Avx512::splat(0.0)));
+    }
+    // As in counting: two sums of as many lanes are added, and then those of twice as many.
+    let full = lane.step.trailing_ones() as usize;
+    for level in &waiting[..full] {
+        let level = level.as_chunks::<TILE>().0;
+        each_vector!(V, v, sums[v] = Avx512::read(&level[v]).add(sums[v]));
+    }
+    if lane.step + 1 < lane.lanes {
+        let level = waiting[full].as_chunks_mut::<TILE>().0;
+        return each_vector!(V, v, sums[v].write(&mut level[v]));
+    }
+    let mut done = [[0.0; TILE]; V];
+    each_vector!(V, v, sums[v].write(&mut done[v]));
+    for (v, done) in done.iter().enumerate() {
+        to.part.put_some(x.first + v, to.row, &done[..to.count]);
+    }
+}
+
+/// What the next sixteen rows need, asked for a share at a time: as many requests as the processor
+/// keeps open would hold it up if they came at once. The second cache is near enough.
+struct Next<'a> {
+    planes: [&'a [u8]; 3],
+    /// Bytes of each that are asked for at a time.
+    shares: [usize; 3],
+}
+
+impl<'a> Next<'a> {
+    #[inline(always)]
+    fn of(m: &Matrix<'a>, first: usize, shares: usize) -> Next<'a> {
+        if first + TILE > m.rows() {
+            return Next::nothing();
+        }
+        let planes = m.planes();
+        let planes = [planes.weights, planes.scales, planes.biases].map(|plane| {
+            let bytes = TILE * (plane.len() / m.rows());
+            &plane[first / TILE * bytes..][..bytes]
+        });
+        let shares = planes.map(|plane| plane.len().div_ceil(LINE).div_ceil(shares) * LINE);
+        Next { planes, shares }
+    }
+
+    #[inline(always)]
+    fn nothing() -> Next<'a> {
+        Next { planes: [&[]; 3], shares: [0; 3] }
+    }
+
+    #[inline(always)]
+    fn announce(&mut self) {
+        for (plane, share) in self.planes.iter_mut().zip(self.shares) {
+            let (now, later) = plane.split_at(share.min(plane.len()));
+            *plane = later;
+            for line in now.chunks(LINE) {
+                // SAFETY: the table's instructions; a request touches nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
+            }
+        }
+    }
+}
+
+/// Unpacks the groups of one lane.
+struct Unpack<'s> {
+    first: usize,
+    lane: usize,
+    out: &'s mut [u8],
+}
+
+impl Visit for Unpack<'_> {
+    #[inline(always)]
+    fn visit<const BITS: usize, const GROUP: usize>(self, m: &Matrix<'_>) {
+        let (groups, bytes) = (m.cols() / GROUP, GROUP * BITS / 8);
+        let rows = &m.planes().weights[self.first * groups * bytes..][..TILE * groups * bytes];
+        let out = self.out.chunks_exact_mut(TILE * GROUP);
+        for (group, out) in (self.lane..groups).step_by(LANES).zip(out) {
+            wide_group::<BITS, GROUP>(rows, group * bytes, out);
+        }
+    }
+}
+
+/// Scales and biases of sixteen rows.
+#[inline(always)]
+fn turn_params(m: &Matrix<'_>, first: usize, scratch: &mut TileScratch) {
+    let Quant::Affine { group, params, .. } = m.quant() else {
+        unreachable!("only packed integers have an order")
+    };
+    let (planes, groups) = (m.planes(), m.cols() / group);
+    let bytes = groups * params.bytes();
+    for (plane, out) in [(planes.scales, &mut scratch.scales), (planes.biases, &mut scratch.biases)]
+    {
+        out.grow(TILE * groups);
+        let rows = &plane[first * bytes..][..TILE * bytes];
+        turn(params, rows, &mut out.all_mut()[..TILE * groups]);
     }
 }

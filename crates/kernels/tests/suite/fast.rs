@@ -39,11 +39,23 @@ fn every_packed_layout_gives_the_bits_of_the_definition() {
             [(1, 1), (5, 300), (17, 1100), (19, 2100)].into_iter().enumerate()
         {
             let stored = Stored::random(&mut rng, quant, rows, cols_for(quant, cols));
-            for n in [1, 2, 3, 4, 5, 6, 7, 9] {
+            for n in [1, 2, 3, 4, 5, 6, 7, 9, 16, 23] {
                 let x = kind(&mut rng, (size + n) % KINDS, n * stored.cols);
                 assert_product(&cpus, &stored, &x, &expected(&stored, &x));
             }
         }
+    }
+}
+
+/// More vectors than go through the rows together.
+#[test]
+fn many_vectors_give_the_bits_of_the_definition() {
+    let mut rng = Rng::new(77);
+    for bits in [2, 4, 6, 8] {
+        let quant = Quant::Affine { bits, group: 64, params: Float::Bf16 };
+        let stored = Stored::random(&mut rng, quant, 50, 1216);
+        let x = rng.floats(300 * stored.cols);
+        assert_product(&cpus(&[1, 2]), &stored, &x, &expected(&stored, &x));
     }
 }
 
