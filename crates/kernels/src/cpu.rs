@@ -8,7 +8,7 @@ use crate::dots::TILE;
 use crate::ops::integers::TileScratch;
 use crate::ops::matmul::{TILE_ROWS, matmul, padded_cols};
 use crate::pool::Pool;
-use crate::rows::{Columns, Items};
+use crate::rows::{Columns, Items, Part, Parts};
 use crate::scratch;
 use crate::{KernelError, Kernels, Matrix, Quant};
 
@@ -80,7 +80,6 @@ impl std::fmt::Display for Precision {
 struct Job<'a> {
     matrix: Matrix<'a>,
     x: X<'a>,
-    columns: Columns<'a>,
 }
 
 enum X<'a> {
@@ -208,22 +207,26 @@ impl Cpu {
             let each = elements / rows.len().max(1);
             self.each_of(each, &mut rows, |_, row| (self.kernels.quantise)(row));
             let views = activations.views(&wanted);
-            let mut parts = 0;
             let mut jobs = Vec::with_capacity(products.len());
+            let mut outputs = Vec::with_capacity(products.len());
             for (product, view) in products.iter_mut().zip(of_product) {
                 if product.x.is_empty() {
                     continue;
                 }
                 let x = view.map_or(X::Floats(product.x), |index| X::Ints(views[index]));
                 let step = self.rows_of_part(product);
-                let columns = Columns::new(product.out, product.matrix.rows(), step);
-                parts += product.matrix.rows().div_ceil(step);
-                jobs.push(Job { matrix: product.matrix, x, columns });
+                outputs.push(Columns::new(product.out, product.matrix.rows(), step));
+                jobs.push(Job { matrix: product.matrix, x });
             }
+            let parts = Parts::new(outputs, self.threads());
             let work = |index: usize| {
-                scratch::with(&self.scratch[index], |own| self.take_parts(own, &jobs));
+                scratch::with(&self.scratch[index], |own| {
+                    while let Some((job, part)) = parts.take(index) {
+                        self.multiply(&jobs[job], part, own);
+                    }
+                });
             };
-            if total < ALONE { work(0) } else { self.pool.run(parts, &work) }
+            if total < ALONE { work(0) } else { self.pool.run(parts.len(), &work) }
         });
     }
 
@@ -236,29 +239,25 @@ impl Cpu {
         (PART / product.x.len()).max(least).max(1).next_multiple_of(TILE)
     }
 
-    fn take_parts(&self, own: &mut Scratch, jobs: &[Job<'_>]) {
-        for Job { matrix, x, columns } in jobs {
-            while let Some(mut part) = columns.take() {
-                match x {
-                    X::Floats(x) => matmul(self.kernels, matrix, x, &mut part, &mut own.rows),
-                    X::Ints(x) if x.width > 1 => {
-                        let blocks = self.kernels.blocks.as_ref().expect(BLOCKS);
-                        (blocks.multiply)(matrix, x, &mut part, &mut own.tile);
+    fn multiply(&self, Job { matrix, x }: &Job<'_>, mut part: Part<'_>, own: &mut Scratch) {
+        match x {
+            X::Floats(x) => matmul(self.kernels, matrix, x, &mut part, &mut own.rows),
+            X::Ints(x) if x.width > 1 => {
+                let blocks = self.kernels.blocks.as_ref().expect(BLOCKS);
+                (blocks.multiply)(matrix, x, &mut part, &mut own.tile);
+            }
+            X::Ints(x) => {
+                // Unpacking sixteen rows side by side pays from the second vector on.
+                let rest = match x.n {
+                    1 => Some(part),
+                    _ => {
+                        let rest = part.split_off_rest(TILE);
+                        (self.kernels.many_vectors)(matrix, x, &mut part, &mut own.tile);
+                        rest
                     }
-                    X::Ints(x) => {
-                        // Unpacking sixteen rows side by side pays from the second vector on.
-                        let rest = match x.n {
-                            1 => Some(part),
-                            _ => {
-                                let rest = part.split_off_rest(TILE);
-                                (self.kernels.many_vectors)(matrix, x, &mut part, &mut own.tile);
-                                rest
-                            }
-                        };
-                        if let Some(mut rows) = rest {
-                            (self.kernels.few_vectors)(matrix, x, &mut rows);
-                        }
-                    }
+                };
+                if let Some(mut rows) = rest {
+                    (self.kernels.few_vectors)(matrix, x, &mut rows);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! One output, many threads: each takes parts that nobody else gets, by a counter.
+//! Outputs that many threads write: each takes parts that nobody else gets, by counters.
 
 // The borrow checker cannot see that a counter gives every number once.
 #![allow(unsafe_code, reason = "several threads write disjoint elements of one slice")]
@@ -14,27 +14,82 @@ pub(crate) struct Columns<'a> {
     rows: usize,
     /// Rows a part.
     step: usize,
-    next: AtomicUsize,
     borrow: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: threads that share it get disjoint parts (see `take`), and f32 may go to any thread.
+// SAFETY: threads that share it get disjoint parts (see `Parts::take`), and f32 may go to any thread.
 unsafe impl Sync for Columns<'_> {}
 
 impl<'a> Columns<'a> {
     /// `out` has `rows` elements for each vector.
     pub(crate) fn new(out: &'a mut [f32], rows: usize, step: usize) -> Columns<'a> {
         let vectors = out.len() / rows;
-        let next = AtomicUsize::new(0);
-        Columns { first: out.as_mut_ptr(), vectors, rows, step, next, borrow: PhantomData }
+        Columns { first: out.as_mut_ptr(), vectors, rows, step, borrow: PhantomData }
     }
 
-    /// The next part that nobody has.
-    pub(crate) fn take(&self) -> Option<Part<'_>> {
-        // The counter stays near `rows`: each thread asks once too often.
-        let start = self.next.fetch_add(self.step, Ordering::Relaxed);
-        (start < self.rows)
-            .then(|| Part { whole: self, rows: start..self.rows.min(start + self.step) })
+    fn parts(&self) -> usize {
+        self.rows.div_ceil(self.step)
+    }
+}
+
+/// Alone on its cache line and the one that is fetched with it.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// All parts of several outputs, in order. Each thread has a share of neighbours, so that what it
+/// reads for the next part follows what it read for the last one, and then helps the others.
+pub(crate) struct Parts<'a> {
+    outputs: Vec<Columns<'a>>,
+    /// The number of each output's first part.
+    firsts: Vec<usize>,
+    total: usize,
+    /// Each thread's next part.
+    next: Vec<Apart<AtomicUsize>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn new(outputs: Vec<Columns<'a>>, threads: usize) -> Parts<'a> {
+        let mut total = 0;
+        let first = |columns: &Columns<'_>| {
+            total += columns.parts();
+            total - columns.parts()
+        };
+        let firsts = outputs.iter().map(first).collect();
+        let mut parts = Parts { outputs, firsts, total, next: Vec::with_capacity(threads) };
+        for thread in 0..threads {
+            let first = AtomicUsize::new(total * thread / threads);
+            parts.next.push(Apart(first));
+        }
+        parts
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.total
+    }
+
+    /// A part that nobody has, and which output's it is.
+    pub(crate) fn take(&self, thread: usize) -> Option<(usize, Part<'_>)> {
+        let threads = self.next.len();
+        for owner in (thread..threads).chain(0..thread) {
+            let end = self.total * (owner + 1) / threads;
+            let next = &self.next[owner].0;
+            // A counter stays near its end: it is looked at before it is moved.
+            if next.load(Ordering::Relaxed) < end {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number < end {
+                    return Some(self.part(number));
+                }
+            }
+        }
+        None
+    }
+
+    fn part(&self, number: usize) -> (usize, Part<'_>) {
+        // Outputs without rows have no parts and the number of the one behind them.
+        let output = self.firsts.partition_point(|first| *first <= number) - 1;
+        let whole = &self.outputs[output];
+        let start = (number - self.firsts[output]) * whole.step;
+        (output, Part { whole, rows: start..whole.rows.min(start + whole.step) })
     }
 }
 
@@ -73,7 +128,7 @@ impl<'a> Part<'a> {
         let mine = self.rows.contains(&row) && vector < self.whole.vectors;
         assert!(mine, "vector {vector}, row {row} is not in this part");
         // SAFETY: vector < vectors and row < rows, so the element is in the slice that `new`
-        // borrowed for 'a. The row is in `self.rows`, which `take` gave to no other part, and
+        // borrowed for 'a. The row is in `self.rows`, which `Parts` gave to no other part, and
         // nothing else reads or writes the slice while it is borrowed.
         unsafe { self.whole.first.add(vector * self.whole.rows + row).write(value) }
     }
