@@ -4,8 +4,9 @@ use std::sync::Mutex;
 
 use crate::lanes::LANES;
 use crate::ops::attend::{BLOCK, PIECE, Room, Span, attend, finish, record_floats};
+use crate::ops::scaled::Integers;
 use crate::pool::lock;
-use crate::scratch::grow;
+use crate::scratch::{Lines, grow};
 use crate::{Cpu, KvType};
 
 /// Keys whose result is computed by itself before it is merged with that of those before them.
@@ -44,8 +45,14 @@ pub struct Queries<'a> {
 /// Buffers that grow to what was asked for so far.
 pub(crate) struct Buffers {
     /// One for each thread.
-    own: Vec<Mutex<Vec<f32>>>,
+    own: Vec<Mutex<Own>>,
     waiting: Mutex<Vec<f32>>,
+}
+
+#[derive(Default)]
+struct Own {
+    floats: Vec<f32>,
+    pairs: Lines<[i16; 2]>,
 }
 
 impl Buffers {
@@ -84,11 +91,17 @@ impl Shape {
         if WAITING / rows < 2 { 2 } else { WAITING / rows }
     }
 
-    /// What one thread needs for `rows` rows: queries, scores, a piece, and the records of what
-    /// was merged and of one span.
+    /// What one thread needs for `rows` rows: queries, scores, a piece, the records of what was
+    /// merged and of one span, and what goes with integers.
     const fn own_floats(&self, rows: usize) -> usize {
         let queries = rows * self.group;
-        queries * (self.stride + BLOCK + 2 * self.record) + PIECE * self.stride
+        let plain = queries * (self.stride + BLOCK + 2 * self.record) + PIECE * self.stride;
+        plain + Integers::floats(queries, self.dim)
+    }
+
+    /// Pairs of integers that one thread needs for `rows` rows and [`KvType::Q8`].
+    const fn own_pairs(&self, rows: usize) -> usize {
+        Integers::pairs(rows * self.group, self.group, self.dim)
     }
 
     const fn waiting_floats(&self, rows: usize) -> usize {
@@ -104,7 +117,8 @@ impl Cpu {
         let few = shape.waiting_floats(1);
         let many = shape.waiting_floats(rows);
         let waiting = if few > many { few } else { many };
-        (threads * (shape.own_floats(rows) + LINE) + waiting + LINE) * size_of::<f32>()
+        let floats = threads * (shape.own_floats(rows) + LINE) + waiting + LINE;
+        floats * size_of::<f32>() + threads * Lines::<[i16; 2]>::bytes(shape.own_pairs(rows))
     }
 
     /// out = Σ_j softmax_j(dot(q, key_j) · scale) · value_j over the keys that each row sees, for
@@ -118,6 +132,13 @@ impl Cpu {
     /// multiply-add to what was there, times e^(m before - M). At the end the sum is divided by
     /// the total. So a result depends on the keys before a query, and not on threads, on other
     /// rows, or on how the sequence was cut.
+    ///
+    /// With [`KvType::Q8`] queries and weights become integers too. Of a query, step = max |x| /
+    /// 32767 and q_i = round(x_i / step); for every 32 elements, in order, Σ q_i · byte_i, which is
+    /// exact, times the key's scale is added by fused multiply-add, and the end is multiplied by
+    /// step · scale. Of a block and 32 columns, with P the greatest p_j and S the greatest scale of
+    /// the values, w_j = round(p_j · (32767 / P) · (scale_j / S)), and the exact Σ w_j · byte_j times
+    /// P / 32767 · S is added to the sum. What is below 1e-30 counts as zero.
     ///
     /// # Panics
     /// When lengths do not fit together, or a row sees no key or more than there are.
@@ -279,13 +300,17 @@ impl Call<'_> {
     /// thread's buffer: also returned is room for two records of each query.
     fn work<'w>(
         &'w self,
-        own: &'w mut Vec<f32>,
+        own: &'w mut Own,
         head: usize,
         first: usize,
         rows: usize,
     ) -> (Work<'w>, &'w mut [f32]) {
         let Shape { heads, group, dim, stride, record } = self.shape;
-        let own = aligned(own, self.shape.own_floats(rows));
+        let Own { floats, pairs } = own;
+        if self.past.kind == KvType::Q8 {
+            pairs.grow(self.shape.own_pairs(rows));
+        }
+        let own = aligned(floats, self.shape.own_floats(rows));
         let (queries, own) = own.split_at_mut(rows * group * stride);
         let (piece, own) = own.split_at_mut(PIECE * stride);
         let (scores, own) = own.split_at_mut(rows * group * BLOCK);
@@ -295,8 +320,9 @@ impl Call<'_> {
             query[..dim].copy_from_slice(from);
             query[dim..].fill(0.0);
         }
-        let records = &mut own[..2 * rows * group * record];
-        let room = Room { piece, scores };
+        let (records, own) = own.split_at_mut(2 * rows * group * record);
+        let integers = Integers::divide(rows * group, group, dim, pairs.all_mut(), own);
+        let room = Room { piece, scores, integers };
         (Work { call: self, head, first, rows, queries, room }, records)
     }
 }

@@ -39,8 +39,6 @@ pub(crate) trait Lanes: Num {
     fn from_f16(bytes: &[u8; 32]) -> Self;
     fn from_bf16(bytes: &[u8; 32]) -> Self;
     fn from_fp8(bytes: &[u8; 16]) -> Self;
-    /// Signed bytes.
-    fn from_i8(bytes: &[u8; 16]) -> Self;
     /// Sixteen integers of `BITS` bits each, in 2 × `BITS` bytes, the least significant bit first.
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Self;
     /// The first `count` lanes; the others are zero, whatever they were.

@@ -23,6 +23,7 @@ mod math;
 mod matrix;
 mod operations;
 mod ops;
+mod pairs;
 mod pool;
 mod portable;
 mod quant;

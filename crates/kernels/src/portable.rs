@@ -179,10 +179,6 @@ impl Lanes for Portable {
         Portable(lanes)
     }
     #[inline(always)]
-    fn from_i8(bytes: &[u8; 16]) -> Portable {
-        Portable(bytes.map(|raw| f32::from(raw as i8)))
-    }
-    #[inline(always)]
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Portable {
         let mut lanes = [0.0; LANES];
         // Eight integers are BITS bytes, so that each half fits a word.

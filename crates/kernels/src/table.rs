@@ -103,6 +103,8 @@ pub struct Kernels {
     pub(crate) attend_score: fn(B<'_, '_>, O<'_, '_>, A<'_>),
     pub(crate) attend_weigh: fn(B<'_, '_>, Out<'_>, Out<'_>),
     pub(crate) attend_gather: fn(B<'_, '_>, O<'_, '_>, Out<'_>, A<'_>),
+    pub(crate) score_bytes: fn(B<'_, '_>, O<'_, '_>, A<'_>),
+    pub(crate) gather_bytes: fn(B<'_, '_>, O<'_, '_>, Out<'_>, A<'_>),
     pub(crate) merge: fn(Out<'_>, In<'_>),
     pub(crate) ladder: crate::ladder::Ladder,
 }
@@ -171,6 +173,26 @@ macro_rules! many_vectors {
         $crate::table::operation!(
             $features, $crate::ops::integers::many_vectors::<$dots>,
             (m: M<'_>, x: X<'_>, part: P<'_, '_>, scratch: S<'_>)
+        )
+    };
+}
+
+/// The scores of a block of keys kept as bytes.
+macro_rules! score_bytes {
+    ($pairs:ty, $features:tt) => {
+        $crate::table::operation!(
+            $features, $crate::ops::scaled::score::<$pairs>,
+            (block: B<'_, '_>, room: O<'_, '_>, next: A<'_>)
+        )
+    };
+}
+
+/// The sums of a block of values kept as bytes.
+macro_rules! gather_bytes {
+    ($pairs:ty, $features:tt) => {
+        $crate::table::operation!(
+            $features, $crate::ops::scaled::gather::<$pairs>,
+            (block: B<'_, '_>, room: O<'_, '_>, records: Out<'_>, next: A<'_>)
         )
     };
 }
@@ -255,6 +277,8 @@ macro_rules! table {
                     $features, attend::attend_gather::<$lanes>,
                     (block: B<'_, '_>, room: O<'_, '_>, records: Out<'_>, next: A<'_>)
                 ),
+                score_bytes: $crate::table::score_bytes!($lanes, $features),
+                gather_bytes: $crate::table::gather_bytes!($lanes, $features),
         merge: operation!($features, attend::merge::<$lanes>, (into: Out<'_>, from: In<'_>)),
             }
         };
@@ -263,13 +287,15 @@ macro_rules! table {
 
 /// Defines `TABLE`: another one but for its products of integers.
 macro_rules! integers {
-    ($isa:ident, $dots:ty, $features:tt, $base:path) => {
+    ($isa:ident, $dots:ty, $pairs:ty, $features:tt, $base:path) => {
         pub(crate) static TABLE: $crate::Kernels = KERNELS;
         pub(crate) const KERNELS: $crate::Kernels = {
             $crate::Kernels {
                 isa: Isa::$isa,
                 few_vectors: $crate::table::few_vectors!($dots, $features),
                 many_vectors: $crate::table::many_vectors!($dots, $features),
+                score_bytes: $crate::table::score_bytes!($pairs, $features),
+                gather_bytes: $crate::table::gather_bytes!($pairs, $features),
                 ..$base
             }
         };
@@ -308,4 +334,4 @@ macro_rules! ladder {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use integers;
-pub(crate) use {few_vectors, ladder, many_vectors, operation, table};
+pub(crate) use {few_vectors, gather_bytes, ladder, many_vectors, operation, score_bytes, table};

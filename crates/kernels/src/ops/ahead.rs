@@ -33,4 +33,12 @@ impl Ahead {
         }
         self.at = self.at.wrapping_add(bytes);
     }
+
+    /// Announces one line and goes on by `bytes`, which are about a line or less: this has no loop
+    /// that would stand between multiplications.
+    #[inline(always)]
+    pub(super) fn line<L: Lanes>(&mut self, bytes: usize) {
+        L::announce(self.at);
+        self.at = self.at.wrapping_add(bytes);
+    }
 }

@@ -5,6 +5,7 @@ use crate::math::exp_num;
 use crate::ops::ahead::Ahead;
 use crate::ops::direct;
 use crate::ops::kept::decode;
+use crate::ops::scaled::Integers;
 use crate::ops::sums::{exp_less, largest};
 use crate::ops::tiles::{Piece, gather, score};
 use crate::{Kernels, KvType};
@@ -66,6 +67,8 @@ pub(crate) struct Room<'a> {
     pub(crate) piece: &'a mut [f32],
     /// `[rows, group, BLOCK]`
     pub(crate) scores: &'a mut [f32],
+    /// Empty but for [`KvType::Q8`].
+    pub(crate) integers: Integers<'a>,
 }
 
 /// Fills the record of every query; rows that see nothing of the span get an empty one.
@@ -78,15 +81,19 @@ pub(crate) fn attend(kernels: &Kernels, span: &Span<'_>, records: &mut [f32], ro
         record.fill(0.0);
         record[GREATEST] = f32::NEG_INFINITY;
     }
+    let (score, gather) = match span.kind {
+        KvType::F32 | KvType::F16 => (kernels.attend_score, kernels.attend_gather),
+        KvType::Q8 => (kernels.score_bytes, kernels.gather_bytes),
+    };
     let block_bytes = BLOCK * span.kind.row_bytes(span.dim);
     let blocks = span.keys.chunks(block_bytes).zip(span.values.chunks(block_bytes));
     for (index, (keys, values)) in blocks.enumerate() {
         let next = span.keys.get((index + 1) * block_bytes..).unwrap_or_default();
         let block = Block { span, first: index * BLOCK, keys, values, next };
         let mut ahead = Ahead::new(&next[..next.len().min(block_bytes)]);
-        (kernels.attend_score)(&block, room, &mut ahead);
+        score(&block, room, &mut ahead);
         (kernels.attend_weigh)(&block, room.scores, records);
-        (kernels.attend_gather)(&block, room, records, &mut ahead);
+        gather(&block, room, records, &mut ahead);
     }
 }
 
@@ -136,7 +143,7 @@ pub(crate) fn attend_gather<L: Lanes>(
 pub(crate) struct Block<'a> {
     pub(super) span: &'a Span<'a>,
     /// How many keys of the span came before.
-    first: usize,
+    pub(super) first: usize,
     pub(super) keys: &'a [u8],
     pub(super) values: &'a [u8],
     /// The keys that follow.
@@ -145,7 +152,7 @@ pub(crate) struct Block<'a> {
 
 impl Block<'_> {
     /// Keys of the block that a row sees.
-    fn seen(&self, row: usize) -> usize {
+    pub(super) fn seen(&self, row: usize) -> usize {
         self.span.seen(row).saturating_sub(self.first).min(BLOCK)
     }
 

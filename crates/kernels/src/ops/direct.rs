@@ -4,8 +4,7 @@
 //! even so. The bits are those of [`tiles`](super::tiles).
 
 use crate::KvType;
-use crate::float::{F16, F32, Storage, bf16_to_f32};
-use crate::kv::GROUP;
+use crate::float::{F16, F32, Storage};
 use crate::lanes::{LANES, Lanes};
 use crate::ops::ahead::Ahead;
 use crate::ops::attend::{BLOCK, Block, RECORD_HEAD, Span};
@@ -14,57 +13,30 @@ use crate::ops::attend::{BLOCK, Block, RECORD_HEAD, Span};
 const QUERIES: usize = 8;
 /// Keys that meet them together.
 const KEYS: usize = 2;
-/// Blocks of columns of a value that are added together: a group of [`KvType::Q8`].
-const COLUMNS: usize = GROUP / LANES;
+/// Blocks of columns of a value that are added together: a group.
+const COLUMNS: usize = 2;
+/// Columns of a group.
+const GROUP: usize = COLUMNS * LANES;
 
 /// Whether [`score`] and [`gather`] can be used.
 pub(super) fn fits<L: Lanes>(span: &Span<'_>) -> bool {
     L::WIDE
         && span.rows() == 1
         && span.group.is_multiple_of(QUERIES)
-        && span.dim.is_multiple_of(COLUMNS * LANES)
+        && span.dim.is_multiple_of(GROUP)
 }
 
-/// A type of keys and values as a type, read in groups of [`COLUMNS`] blocks.
-trait Kept {
-    const GROUP_BYTES: usize;
-    /// What a group shares.
-    type Shared<L: Lanes>: Copy;
-    fn shared<L: Lanes>(row: &[u8], dim: usize, group: usize) -> Self::Shared<L>;
-    /// The blocks of a group.
-    fn group<L: Lanes>(row: &[u8], group: usize, shared: Self::Shared<L>) -> [L; COLUMNS];
+/// Bytes of a group of columns.
+const fn group_bytes<S: Storage>() -> usize {
+    GROUP * S::BYTES
 }
 
-struct Plain<S>(S);
-
-impl<S: Storage> Kept for Plain<S> {
-    const GROUP_BYTES: usize = GROUP * S::BYTES;
-    type Shared<L: Lanes> = ();
-    #[inline(always)]
-    fn shared<L: Lanes>(_: &[u8], _: usize, _: usize) {}
-    #[inline(always)]
-    fn group<L: Lanes>(row: &[u8], group: usize, (): ()) -> [L; COLUMNS] {
-        let bytes = &row[group * GROUP * S::BYTES..][..GROUP * S::BYTES];
-        let (first, second) = bytes.split_at(LANES * S::BYTES);
-        [S::lanes(first), S::lanes(second)]
-    }
-}
-
-struct Scaled;
-
-impl Kept for Scaled {
-    const GROUP_BYTES: usize = GROUP + 2;
-    type Shared<L: Lanes> = L;
-    #[inline(always)]
-    fn shared<L: Lanes>(row: &[u8], dim: usize, group: usize) -> L {
-        let raw = &row[dim + 2 * group..][..2];
-        L::splat(bf16_to_f32(u16::from_le_bytes([raw[0], raw[1]])))
-    }
-    #[inline(always)]
-    fn group<L: Lanes>(row: &[u8], group: usize, scale: L) -> [L; COLUMNS] {
-        let (blocks, _) = row[group * GROUP..][..GROUP].as_chunks::<LANES>();
-        [L::from_i8(&blocks[0]).mul(scale), L::from_i8(&blocks[1]).mul(scale)]
-    }
+/// The blocks of a group of a row.
+#[inline(always)]
+fn group_of<L: Lanes, S: Storage>(row: &[u8], group: usize) -> [L; COLUMNS] {
+    let bytes = &row[group * group_bytes::<S>()..][..group_bytes::<S>()];
+    let (first, second) = bytes.split_at(LANES * S::BYTES);
+    [S::lanes(first), S::lanes(second)]
 }
 
 /// The scores of all queries with the keys of a block. Meanwhile the values are announced, and of
@@ -72,9 +44,9 @@ impl Kept for Scaled {
 #[inline(always)]
 pub(super) fn score<L: Lanes>(block: &Block<'_>, scores: &mut [f32], next: &mut Ahead) {
     match block.span.kind {
-        KvType::F32 => score_kept::<L, Plain<F32>>(block, scores, next),
-        KvType::F16 => score_kept::<L, Plain<F16>>(block, scores, next),
-        KvType::Q8 => score_kept::<L, Scaled>(block, scores, next),
+        KvType::F32 => score_kept::<L, F32>(block, scores, next),
+        KvType::F16 => score_kept::<L, F16>(block, scores, next),
+        KvType::Q8 => unreachable!("bytes are multiplied as integers"),
     }
 }
 
@@ -88,14 +60,14 @@ pub(super) fn gather<L: Lanes>(
     next: &mut Ahead,
 ) {
     match block.span.kind {
-        KvType::F32 => gather_kept::<L, Plain<F32>>(block, weights, records, next),
-        KvType::F16 => gather_kept::<L, Plain<F16>>(block, weights, records, next),
-        KvType::Q8 => gather_kept::<L, Scaled>(block, weights, records, next),
+        KvType::F32 => gather_kept::<L, F32>(block, weights, records, next),
+        KvType::F16 => gather_kept::<L, F16>(block, weights, records, next),
+        KvType::Q8 => unreachable!("bytes are multiplied as integers"),
     }
 }
 
 #[inline(always)]
-fn score_kept<L: Lanes, K: Kept>(block: &Block<'_>, scores: &mut [f32], next: &mut Ahead) {
+fn score_kept<L: Lanes, S: Storage>(block: &Block<'_>, scores: &mut [f32], next: &mut Ahead) {
     let span = block.span;
     let (dim, row_bytes) = (span.dim, span.kind.row_bytes(span.dim));
     let queries = span.queries.chunks_exact(QUERIES * dim);
@@ -107,7 +79,7 @@ fn score_kept<L: Lanes, K: Kept>(block: &Block<'_>, scores: &mut [f32], next: &m
         for pair in pairs {
             let (first, second) = pair.split_at(row_bytes);
             let sums =
-                dots::<L, K, KEYS, { KEYS * QUERIES }>(queries, [first, second], dim, &mut ahead);
+                dots::<L, S, KEYS, { KEYS * QUERIES }>(queries, [first, second], dim, &mut ahead);
             next.announce::<L>(KEYS * row_bytes / 4);
             let sums = sums.as_chunks::<KEYS>().0.iter();
             for (sums, scores) in sums.zip(scores.chunks_exact_mut(BLOCK)) {
@@ -116,7 +88,7 @@ fn score_kept<L: Lanes, K: Kept>(block: &Block<'_>, scores: &mut [f32], next: &m
             at += KEYS;
         }
         if !last.is_empty() {
-            let sums = dots::<L, K, 1, QUERIES>(queries, [last], dim, &mut ahead);
+            let sums = dots::<L, S, 1, QUERIES>(queries, [last], dim, &mut ahead);
             for (sum, scores) in sums.iter().zip(scores.chunks_exact_mut(BLOCK)) {
                 scores[at] = sum * span.scale;
             }
@@ -127,7 +99,7 @@ fn score_kept<L: Lanes, K: Kept>(block: &Block<'_>, scores: &mut [f32], next: &m
 /// The dot product of every query with every key, `[queries, keys]`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "the group is an index into several arrays")]
-fn dots<L: Lanes, K: Kept, const N: usize, const M: usize>(
+fn dots<L: Lanes, S: Storage, const N: usize, const M: usize>(
     queries: &[f32],
     keys: [&[u8]; N],
     dim: usize,
@@ -142,8 +114,7 @@ fn dots<L: Lanes, K: Kept, const N: usize, const M: usize>(
     for group in 0..groups {
         let mut lanes = [[L::splat(0.0); COLUMNS]; N];
         for k in 0..N {
-            let shared = K::shared::<L>(keys[k], dim, group);
-            lanes[k] = K::group::<L>(keys[k], group, shared);
+            lanes[k] = group_of::<L, S>(keys[k], group);
         }
         for c in 0..COLUMNS {
             for v in 0..QUERIES {
@@ -153,13 +124,13 @@ fn dots<L: Lanes, K: Kept, const N: usize, const M: usize>(
                 }
             }
         }
-        ahead.go_on::<L>(N * K::GROUP_BYTES);
+        ahead.go_on::<L>(N * group_bytes::<S>());
     }
     L::sums(sums)
 }
 
 #[inline(always)]
-fn gather_kept<L: Lanes, K: Kept>(
+fn gather_kept<L: Lanes, S: Storage>(
     block: &Block<'_>,
     weights: &[f32],
     records: &mut [f32],
@@ -171,14 +142,14 @@ fn gather_kept<L: Lanes, K: Kept>(
     let (weights, _) = weights.as_chunks::<QUERIES>();
     for (weights, records) in weights.iter().zip(records.chunks_exact_mut(QUERIES * record)) {
         for group in 0..dim / GROUP {
-            columns::<L, K>(block, weights, group, records, next);
+            columns::<L, S>(block, weights, group, records, next);
         }
     }
 }
 
 /// A group of columns of all records.
 #[inline(always)]
-fn columns<L: Lanes, K: Kept>(
+fn columns<L: Lanes, S: Storage>(
     block: &Block<'_>,
     weights: &[[f32; BLOCK]; QUERIES],
     group: usize,
@@ -197,15 +168,14 @@ fn columns<L: Lanes, K: Kept>(
     // The compiler knows `BLOCK`, and so that every weight is there.
     let rows = block.values.chunks_exact(block.span.kind.row_bytes(dim)).take(BLOCK);
     for (j, value) in rows.enumerate() {
-        let shared = K::shared::<L>(value, dim, group);
-        let lanes = K::group::<L>(value, group, shared);
+        let lanes = group_of::<L, S>(value, group);
         for v in 0..QUERIES {
             let weight = L::splat(weights[v][j]);
             for c in 0..COLUMNS {
                 sums[v][c] = weight.mul_add(lanes[c], sums[v][c]);
             }
         }
-        next.go_on::<L>(K::GROUP_BYTES * 3 / 4);
+        next.go_on::<L>(group_bytes::<S>() * 3 / 4);
     }
     for v in 0..QUERIES {
         let out = &mut records[v * record + RECORD_HEAD + group * GROUP..][..GROUP];

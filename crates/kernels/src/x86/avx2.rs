@@ -3,11 +3,14 @@
 // Intrinsics are called from generic code that the compiler does not know to be AVX2 code.
 #![allow(unsafe_code, reason = "intrinsics of x86")]
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::bits::{last_eight, places, shifts, word32, word64};
-use super::dots::Avx2Dots;
+use super::dots::{Avx2Dots, x86};
+use crate::kv::GROUP;
 use crate::lanes::{LANES, Lanes, Num};
+use crate::pairs::{Pairs, Sixteen};
 use crate::table::{Isa, table};
 
 table!(Avx2, Avx2, Avx2Dots, ["avx2,fma,f16c"]);
@@ -17,7 +20,7 @@ pub(crate) mod vnni {
     use crate::table::{Isa, integers};
     use crate::x86::dots::VnniDots;
 
-    integers!(AvxVnni, VnniDots, ["avx2,fma,f16c,avxvnni"], super::KERNELS);
+    integers!(AvxVnni, VnniDots, super::AvxVnniPairs, ["avx2,fma,f16c,avxvnni"], super::KERNELS);
 }
 
 /// Lanes 0 to 7, then 8 to 15. Private to the code of `TABLE`: whoever calls one of its methods
@@ -137,14 +140,6 @@ impl Lanes for Avx2 {
             _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)),
         ));
         lanes.mul(Avx2::splat(256.0))
-    }
-    #[inline(always)]
-    fn from_i8(bytes: &[u8; 16]) -> Avx2 {
-        let (low, high) = bytes.split_at(8);
-        avx2!(Avx2(
-            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(low.as_ptr().cast()))),
-            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(high.as_ptr().cast()))),
-        ))
     }
     #[inline(always)]
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Avx2 {
@@ -355,4 +350,165 @@ fn moved<const BITS: usize>(word: i64, places: &[i8], shifts: &[i32]) -> __m256 
         let mask = _mm256_set1_epi32((1 << BITS) - 1);
         _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srlv_epi32(pairs, shifts), mask))
     })
+}
+
+/// AVX2 with AVX-VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct AvxVnniPairs;
+
+/// A pair in every lane.
+#[inline(always)]
+pub(super) fn word(by: &[i16; 2]) -> i32 {
+    x86!(by.as_ptr().cast::<i32>().read_unaligned())
+}
+
+#[inline(always)]
+fn add_eight(sums: __m256i, pairs: &[[i16; 2]], by: __m256i) -> __m256i {
+    x86!(_mm256_add_epi32(sums, _mm256_madd_epi16(eight(pairs), by)))
+}
+
+#[inline(always)]
+fn add_eight_vnni(sums: __m256i, pairs: &[[i16; 2]], by: __m256i) -> __m256i {
+    x86!(dpwssd_eight(sums, eight(pairs), by))
+}
+
+/// The compiler makes a multiplication and an addition of the intrinsic, as if one product waited
+/// for the other.
+#[target_feature(enable = "avx2,avxvnni")]
+#[inline]
+fn dpwssd_eight(mut sums: __m256i, pairs: __m256i, by: __m256i) -> __m256i {
+    // SAFETY: the processor has AVX-VNNI; the instruction touches these registers alone.
+    unsafe {
+        asm!(
+            "{{vex}} vpdpwssd {sums}, {pairs}, {by}",
+            sums = inout(ymm_reg) sums, pairs = in(ymm_reg) pairs, by = in(ymm_reg) by,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sums
+}
+
+#[inline(always)]
+fn eight(pairs: &[[i16; 2]]) -> __m256i {
+    let pairs = &pairs[..8];
+    x86!(_mm256_loadu_si256(pairs.as_ptr().cast()))
+}
+
+#[inline(always)]
+fn put_eight(integers: __m256i, to: &mut [[i16; 2]]) {
+    let to = &mut to[..8];
+    x86!(_mm256_storeu_si256(to.as_mut_ptr().cast(), integers));
+}
+
+/// Implements [`Pairs`] for two registers of eight lanes.
+macro_rules! of_eights {
+    ($pairs:ty, $add:ident) => {
+        impl Pairs for $pairs {
+            type L = Avx2;
+            type Sums = (__m256i, __m256i);
+
+            #[inline(always)]
+            fn none() -> (__m256i, __m256i) {
+                x86!((_mm256_setzero_si256(), _mm256_setzero_si256()))
+            }
+            #[inline(always)]
+            fn add(
+                (low, high): (__m256i, __m256i),
+                pairs: &Sixteen,
+                by: &[i16; 2],
+            ) -> (__m256i, __m256i) {
+                let by = x86!(_mm256_set1_epi32(word(by)));
+                ($add(low, pairs, by), $add(high, &pairs[8..], by))
+            }
+            #[inline(always)]
+            fn floats((low, high): (__m256i, __m256i)) -> Avx2 {
+                x86!(Avx2(_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)))
+            }
+            #[inline(always)]
+            fn low_halves(Avx2(low, high): Avx2, to: &mut [i16; LANES]) {
+                x86!({
+                    let mask = _mm256_set1_epi32(0xffff);
+                    let low = _mm256_and_si256(_mm256_castps_si256(low), mask);
+                    let high = _mm256_and_si256(_mm256_castps_si256(high), mask);
+                    let both = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8);
+                    _mm256_storeu_si256(to.as_mut_ptr().cast(), both);
+                });
+            }
+            #[inline(always)]
+            fn across(rows: &[u8], stride: usize, to: &mut [Sixteen; GROUP / 2]) {
+                for (lane, half) in [(0, 0), (0, 1), (8, 0), (8, 1)] {
+                    let words = eight_rows(&rows[lane * stride + 16 * half..], stride);
+                    let (steps, _) = to[8 * half..][..8].as_chunks_mut::<2>();
+                    for (words, [even, odd]) in words.into_iter().zip(steps) {
+                        let first = x86!(_mm256_srai_epi16(_mm256_slli_epi16(words, 8), 8));
+                        put_eight(first, &mut even[lane..]);
+                        put_eight(x86!(_mm256_srai_epi16(words, 8)), &mut odd[lane..]);
+                    }
+                }
+            }
+            #[inline(always)]
+            fn scales(rows: &[u8], stride: usize, to: &mut [f32], apart: usize) {
+                for lane in [0, 8] {
+                    let words = eight_rows(&rows[lane * stride..], stride);
+                    for (n, words) in words.into_iter().enumerate() {
+                        let mask = x86!(_mm256_set1_epi32(0xffff_0000_u32 as i32));
+                        let (even, odd) =
+                            x86!((_mm256_slli_epi32(words, 16), _mm256_and_si256(words, mask)));
+                        for (n, scales) in [(2 * n, even), (2 * n + 1, odd)] {
+                            let to = &mut to[n * apart + lane..][..8];
+                            x86!(_mm256_storeu_si256(to.as_mut_ptr().cast(), scales));
+                        }
+                    }
+                }
+            }
+            #[inline(always)]
+            fn beside(rows: &[u8], stride: usize, to: &mut [[Sixteen; GROUP / LANES]]) {
+                for (n, to) in to.iter_mut().enumerate() {
+                    for (c, to) in to.iter_mut().enumerate() {
+                        let at = 2 * n * stride + c * LANES;
+                        let (first, second) = (row(rows, at), row(rows, at + stride));
+                        let (left, right) = x86!((
+                            _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(first, second)),
+                            _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(first, second)),
+                        ));
+                        put_eight(left, to);
+                        put_eight(right, &mut to[8..]);
+                    }
+                }
+            }
+        }
+    };
+}
+
+of_eights!(Avx2, add_eight);
+of_eights!(AvxVnniPairs, add_eight_vnni);
+
+/// Sixteen bytes of a row and of the fourth one after it.
+#[inline(always)]
+fn two_rows(rows: &[u8], first: usize, stride: usize) -> __m256i {
+    let (low, high) = (row(rows, first * stride), row(rows, (first + 4) * stride));
+    x86!(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1))
+}
+
+/// Sixteen bytes of each of eight rows as four steps of a word a row.
+#[inline(always)]
+fn eight_rows(rows: &[u8], stride: usize) -> [__m256i; 4] {
+    let (a, b) = (two_rows(rows, 0, stride), two_rows(rows, 1, stride));
+    let (c, d) = (two_rows(rows, 2, stride), two_rows(rows, 3, stride));
+    x86!({
+        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+        let (above, below) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(ab, cd),
+            _mm256_unpackhi_epi64(ab, cd),
+            _mm256_unpacklo_epi64(above, below),
+            _mm256_unpackhi_epi64(above, below),
+        ]
+    })
+}
+
+#[inline(always)]
+fn row(rows: &[u8], at: usize) -> __m128i {
+    let row = &rows[at..][..16];
+    x86!(_mm_loadu_si128(row.as_ptr().cast()))
 }

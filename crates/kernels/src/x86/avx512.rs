@@ -3,12 +3,15 @@
 // Intrinsics are called from generic code that the compiler does not know to be AVX-512 code.
 #![allow(unsafe_code, reason = "intrinsics of x86")]
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::avx2::{fp8_as_f16, largest_of_eight, sum_of_eight};
+use super::avx2::{fp8_as_f16, largest_of_eight, sum_of_eight, word};
 use super::bits::{last_eight, places, shifts, word32, word64};
-use super::dots::Avx512Dots;
+use super::dots::{Avx512Dots, x86};
+use crate::kv::GROUP;
 use crate::lanes::{LANES, Lanes, Num};
+use crate::pairs::{Pairs, Sixteen};
 use crate::table::{Isa, table};
 
 table!(Avx512, Avx512, Avx512Dots, ["avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"]);
@@ -21,6 +24,7 @@ pub(crate) mod vnni {
     integers!(
         Avx512Vnni,
         Avx512VnniDots,
+        super::Avx512VnniPairs,
         ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"],
         super::KERNELS
     );
@@ -123,13 +127,6 @@ impl Lanes for Avx512 {
             Avx512(_mm512_cvtph_ps(halves))
         });
         lanes.mul(Avx512::splat(256.0))
-    }
-    #[inline(always)]
-    fn from_i8(bytes: &[u8; 16]) -> Avx512 {
-        avx512!({
-            let raw = _mm_loadu_si128(bytes.as_ptr().cast());
-            Avx512(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(raw)))
-        })
     }
     #[inline(always)]
     fn unpack<const BITS: usize>(bytes: &[u8]) -> Avx512 {
@@ -254,5 +251,151 @@ fn shifted<const BITS: usize>(first: i64, second: i64) -> __m512i {
         let raw = _mm512_broadcast_i32x4(_mm_set_epi64x(second, first));
         let pairs = _mm512_shuffle_epi8(raw, _mm512_loadu_si512(places.as_ptr().cast()));
         _mm512_srlv_epi32(pairs, _mm512_loadu_si512(shifts.as_ptr().cast()))
+    })
+}
+
+/// AVX-512 with VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512VnniPairs;
+
+#[inline(always)]
+fn add_sixteen(sums: __m512i, pairs: __m512i, by: __m512i) -> __m512i {
+    x86!(_mm512_add_epi32(sums, _mm512_madd_epi16(pairs, by)))
+}
+
+/// As `dpwssd_eight` of AVX-VNNI.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn dpwssd_sixteen(mut sums: __m512i, pairs: __m512i, by: __m512i) -> __m512i {
+    // SAFETY: the processor has AVX-512 VNNI; the instruction touches these registers alone.
+    unsafe {
+        asm!(
+            "vpdpwssd {sums}, {pairs}, {by}",
+            sums = inout(zmm_reg) sums, pairs = in(zmm_reg) pairs, by = in(zmm_reg) by,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sums
+}
+
+#[inline(always)]
+fn add_sixteen_vnni(sums: __m512i, pairs: __m512i, by: __m512i) -> __m512i {
+    x86!(dpwssd_sixteen(sums, pairs, by))
+}
+
+/// Implements [`Pairs`] for one register of sixteen lanes.
+macro_rules! of_sixteens {
+    ($pairs:ty, $add:ident) => {
+        impl Pairs for $pairs {
+            type L = Avx512;
+            type Sums = __m512i;
+
+            #[inline(always)]
+            fn none() -> __m512i {
+                x86!(_mm512_setzero_si512())
+            }
+            #[inline(always)]
+            fn add(sums: __m512i, pairs: &Sixteen, by: &[i16; 2]) -> __m512i {
+                let (pairs, by) =
+                    x86!((_mm512_loadu_si512(pairs.as_ptr().cast()), _mm512_set1_epi32(word(by)),));
+                $add(sums, pairs, by)
+            }
+            #[inline(always)]
+            fn floats(sums: __m512i) -> Avx512 {
+                x86!(Avx512(_mm512_cvtepi32_ps(sums)))
+            }
+            #[inline(always)]
+            fn low_halves(Avx512(lanes): Avx512, to: &mut [i16; LANES]) {
+                x86!({
+                    let halves = _mm512_cvtepi32_epi16(_mm512_castps_si512(lanes));
+                    _mm256_storeu_si256(to.as_mut_ptr().cast(), halves);
+                });
+            }
+            #[inline(always)]
+            fn across(rows: &[u8], stride: usize, to: &mut [Sixteen; GROUP / 2]) {
+                let (steps, _) = to.as_chunks_mut::<2>();
+                for (half, steps) in steps.chunks_exact_mut(4).enumerate() {
+                    let words = sixteen_rows(&rows[16 * half..], stride);
+                    for (words, [even, odd]) in words.into_iter().zip(steps) {
+                        x86!({
+                            let low = _mm512_srai_epi16(_mm512_slli_epi16(words, 8), 8);
+                            _mm512_storeu_si512(even.as_mut_ptr().cast(), low);
+                            let high = _mm512_srai_epi16(words, 8);
+                            _mm512_storeu_si512(odd.as_mut_ptr().cast(), high);
+                        });
+                    }
+                }
+            }
+            #[inline(always)]
+            fn scales(rows: &[u8], stride: usize, to: &mut [f32], apart: usize) {
+                for (n, words) in sixteen_rows(rows, stride).into_iter().enumerate() {
+                    let mask = x86!(_mm512_set1_epi32(0xffff_0000_u32 as i32));
+                    let (even, odd) =
+                        x86!((_mm512_slli_epi32(words, 16), _mm512_and_si512(words, mask)));
+                    for (n, scales) in [(2 * n, even), (2 * n + 1, odd)] {
+                        let to = &mut to[n * apart..][..LANES];
+                        x86!(_mm512_storeu_si512(to.as_mut_ptr().cast(), scales));
+                    }
+                }
+            }
+            #[inline(always)]
+            fn beside(rows: &[u8], stride: usize, to: &mut [[Sixteen; GROUP / LANES]]) {
+                let rows = &rows[..(2 * to.len() - 1) * stride + GROUP];
+                for (n, [left, right]) in to.iter_mut().enumerate() {
+                    x86!({
+                        let first = rows.as_ptr().add(2 * n * stride);
+                        let second = _mm256_loadu_si256(first.add(stride).cast());
+                        let first = _mm256_loadu_si256(first.cast());
+                        // Quarters 0 and 2, then 1 and 3.
+                        let low = _mm512_cvtepi8_epi16(_mm256_unpacklo_epi8(first, second));
+                        let high = _mm512_cvtepi8_epi16(_mm256_unpackhi_epi8(first, second));
+                        _mm512_storeu_si512(left.as_mut_ptr().cast(), low);
+                        _mm512_storeu_si512(right.as_mut_ptr().cast(), high);
+                    });
+                }
+            }
+            #[inline(always)]
+            fn columns([left, right]: [__m512i; 2]) -> [Avx512; 2] {
+                let (low, high) = x86!((
+                    _mm512_shuffle_i64x2(left, right, 0x44),
+                    _mm512_shuffle_i64x2(left, right, 0xee),
+                ));
+                [Self::floats(low), Self::floats(high)]
+            }
+        }
+    };
+}
+
+of_sixteens!(Avx512, add_sixteen);
+of_sixteens!(Avx512VnniPairs, add_sixteen_vnni);
+
+/// Sixteen bytes of a row and of every fourth one after it.
+#[inline(always)]
+fn four_rows(rows: &[u8], first: usize, stride: usize) -> __m512i {
+    let rows = &rows[..(first + 12) * stride + 16];
+    x86!({
+        let (first, four) = (rows.as_ptr().add(first * stride), 4 * stride);
+        let lanes = _mm512_castsi128_si512(_mm_loadu_si128(first.cast()));
+        let lanes = _mm512_inserti32x4(lanes, _mm_loadu_si128(first.add(four).cast()), 1);
+        let lanes = _mm512_inserti32x4(lanes, _mm_loadu_si128(first.add(2 * four).cast()), 2);
+        _mm512_inserti32x4(lanes, _mm_loadu_si128(first.add(3 * four).cast()), 3)
+    })
+}
+
+/// Sixteen bytes of each of sixteen rows as four steps of a word a row.
+#[inline(always)]
+fn sixteen_rows(rows: &[u8], stride: usize) -> [__m512i; 4] {
+    let rows = &rows[..15 * stride + 16];
+    let (a, b) = (four_rows(rows, 0, stride), four_rows(rows, 1, stride));
+    let (c, d) = (four_rows(rows, 2, stride), four_rows(rows, 3, stride));
+    x86!({
+        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+        let (above, below) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+        [
+            _mm512_unpacklo_epi64(ab, cd),
+            _mm512_unpackhi_epi64(ab, cd),
+            _mm512_unpacklo_epi64(above, below),
+            _mm512_unpackhi_epi64(above, below),
+        ]
     })
 }

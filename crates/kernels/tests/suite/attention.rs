@@ -85,6 +85,17 @@ impl Case {
     }
 }
 
+impl Case {
+    /// The bytes of keys and values that one query looks at.
+    fn view_of_bytes(&self, row: usize, head: usize, sees: usize) -> [&[u8]; 2] {
+        let row_bytes = self.kept.row_bytes(self.dim);
+        let kv_head = head / (self.heads / self.kv_heads);
+        let past = kv_head * self.capacity * row_bytes..;
+        let seen = ..(sees + row) * row_bytes;
+        [&self.kept_keys[past.clone()][seen], &self.kept_values[past][seen]]
+    }
+}
+
 type Fill<'f> = dyn FnMut(usize) -> Vec<f32> + 'f;
 
 fn cpu(table: &'static Kernels, threads: usize) -> Cpu {
@@ -112,19 +123,86 @@ fn by_definition(query: &[f32], keys: &[f32], values: &[f32]) -> Vec<f32> {
             }
             total = f32::mul_add(total, keep, naive::tree(lanes));
         }
-        merged = Some(match merged {
-            None => (greatest, total, out),
-            Some((m, sum, before)) => {
-                let most = m.max(greatest);
-                let (keep, share) = (kernels::exp(m - most), kernels::exp(greatest - most));
-                let both = before.iter().zip(&out);
-                let out = both.map(|(before, new)| before.mul_add(keep, new * share)).collect();
-                (most, sum.mul_add(keep, total * share), out)
-            }
-        });
+        merged = Some(merge(merged, (greatest, total, out)));
     }
     let (_, total, out) = merged.expect("there is a key");
     out.iter().map(|sum| sum / total).collect()
+}
+
+/// The same of keys and values kept as bytes: one query, rows of bytes.
+fn by_definition_of_bytes(query: &[f32], keys: &[u8], values: &[u8]) -> Vec<f32> {
+    const LARGEST: f32 = 32767.0;
+    let dim = query.len();
+    let row_bytes = KvType::Q8.row_bytes(dim);
+    // Integer or scale of a row.
+    let integer = |row: &[u8], d: usize| i32::from(row[d] as i8);
+    let scale = |row: &[u8], d: usize| {
+        let at = dim + d / 32 * 2;
+        f32::from_bits(u32::from(u16::from_le_bytes([row[at], row[at + 1]])) << 16)
+    };
+    let most = query.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    let asked: Vec<i32> =
+        query.iter().map(|x| (x * (LARGEST / most)).round_ties_even() as i32).collect();
+    let step = most / LARGEST * SCALE;
+    let score = |key: &[u8]| {
+        let mut sum = 0.0;
+        for group in (0..dim).step_by(32) {
+            let places = group..dim.min(group + 32);
+            let exact: i32 = places.map(|d| asked[d] * integer(key, d)).sum();
+            sum = (exact as f32).mul_add(scale(key, group), sum);
+        }
+        sum * step
+    };
+    let mut merged: Option<(f32, f32, Vec<f32>)> = None;
+    for (keys, values) in keys.chunks(512 * row_bytes).zip(values.chunks(512 * row_bytes)) {
+        let (mut greatest, mut total, mut out) = (f32::NEG_INFINITY, 0.0, vec![0.0; dim]);
+        for (keys, values) in keys.chunks(64 * row_bytes).zip(values.chunks(64 * row_bytes)) {
+            let scores: Vec<f32> = keys.chunks(row_bytes).map(score).collect();
+            let before = greatest;
+            greatest = scores.iter().copied().fold(greatest, f32::max);
+            let keep = kernels::exp(before - greatest);
+            out.iter_mut().for_each(|o| *o *= keep);
+            let weights: Vec<f32> = scores.iter().map(|s| kernels::exp(s - greatest)).collect();
+            let mut lanes = [0.0; 16];
+            weights.iter().enumerate().for_each(|(j, p)| lanes[j % 16] += p);
+            total = f32::mul_add(total, keep, naive::tree(lanes));
+            let most = weights.iter().copied().fold(0.0, f32::max);
+            if most < 1e-30 {
+                continue;
+            }
+            for (d, out) in out.iter_mut().enumerate() {
+                let scales: Vec<f32> = values.chunks(row_bytes).map(|v| scale(v, d)).collect();
+                let greatest_scale = scales.iter().copied().fold(0.0, f32::max);
+                let fraction = if greatest_scale < 1e-30 { 0.0 } else { 1.0 / greatest_scale };
+                let exact: i32 = values
+                    .chunks(row_bytes)
+                    .zip(weights.iter().zip(&scales))
+                    .map(|(v, (p, scale))| {
+                        let weight = p * (LARGEST / most) * (scale * fraction);
+                        weight.round_ties_even() as i32 * integer(v, d)
+                    })
+                    .sum();
+                let greatest_scale = if fraction == 0.0 { 0.0 } else { greatest_scale };
+                *out = (exact as f32).mul_add(most / LARGEST * greatest_scale, *out);
+            }
+        }
+        merged = Some(merge(merged, (greatest, total, out)));
+    }
+    let (_, total, out) = merged.expect("there is a key");
+    out.iter().map(|sum| sum / total).collect()
+}
+
+/// Greatest score, total and sum of the keys so far and of a new span.
+fn merge(
+    before: Option<(f32, f32, Vec<f32>)>,
+    (greatest, total, out): (f32, f32, Vec<f32>),
+) -> (f32, f32, Vec<f32>) {
+    let Some((m, sum, before)) = before else { return (greatest, total, out) };
+    let most = m.max(greatest);
+    let (keep, share) = (kernels::exp(m - most), kernels::exp(greatest - most));
+    let both = before.iter().zip(&out);
+    let out = both.map(|(before, new)| before.mul_add(keep, new * share)).collect();
+    (most, sum.mul_add(keep, total * share), out)
 }
 
 #[test]
@@ -165,8 +243,14 @@ fn any_length_width_and_group_gives_the_bits_of_the_definition() {
             let sees = len + 1 - rows;
             let expected: Vec<f32> = (0..rows * case.heads)
                 .flat_map(|n| {
-                    let [query, keys, values] = case.view(n / case.heads, n % case.heads, sees);
-                    by_definition(query, keys, values)
+                    let (row, head) = (n / case.heads, n % case.heads);
+                    let [query, keys, values] = case.view(row, head, sees);
+                    if kept == KvType::Q8 {
+                        let [keys, values] = case.view_of_bytes(row, head, sees);
+                        by_definition_of_bytes(query, keys, values)
+                    } else {
+                        by_definition(query, keys, values)
+                    }
                 })
                 .collect();
             for table in Kernels::available() {
@@ -192,6 +276,27 @@ fn the_definition_is_near_a_plain_softmax() {
             for (found, expected) in by_definition(&query, &keys, &values).iter().zip(&expected) {
                 let off = (f64::from(*found) - expected).abs();
                 assert!(off < 4e-6, "{len} keys of {dim}: off by {off:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_give_nearly_what_their_numbers_give() {
+    let mut rng = Rng::new(13);
+    for (len, dim) in [(1, 5), (64, 64), (130, 256), (700, 40), (1500, 32)] {
+        for steep in [1.0, 30.0] {
+            let mut fill = |count: usize| rng.floats(count).iter().map(|x| x * steep).collect();
+            let case = Case::new(KvType::Q8, [1, 1, dim], len, &mut fill).asked(1, &mut fill);
+            let [query, keys, values] = case.view(0, 0, len);
+            let expected = naive::attend(query, keys, values, SCALE);
+            let [keys, values] = case.view_of_bytes(0, 0, len);
+            let found = by_definition_of_bytes(query, keys, values);
+            // A byte rounds by up to steep / 254.
+            let bound = f64::from(steep) * 3e-5;
+            for (found, expected) in found.iter().zip(&expected) {
+                let off = (f64::from(*found) - expected).abs();
+                assert!(off < bound, "{len} keys of {dim} times {steep}: off by {off:e}");
             }
         }
     }
