@@ -7,6 +7,7 @@ use crate::attention::Buffers;
 use crate::dots::TILE;
 use crate::ops::integers::TileScratch;
 use crate::ops::matmul::{TILE_ROWS, matmul, padded_cols};
+use crate::ops::rows::is_shared;
 use crate::pool::Pool;
 use crate::rows::{Columns, Items, Part, Parts};
 use crate::scratch;
@@ -239,6 +240,14 @@ impl Cpu {
         (PART / product.x.len()).max(least).max(1).next_multiple_of(TILE)
     }
 
+    /// Vectors up to which rows are multiplied one by one.
+    fn rows_up_to(&self, matrix: &Matrix<'_>) -> usize {
+        match matrix.quant() {
+            Quant::Affine { bits, group, .. } if is_shared(bits, group) => self.kernels.rows_up_to,
+            _ => 1,
+        }
+    }
+
     fn multiply(&self, Job { matrix, x }: &Job<'_>, mut part: Part<'_>, own: &mut Scratch) {
         match x {
             X::Floats(x) => matmul(self.kernels, matrix, x, &mut part, &mut own.rows),
@@ -247,14 +256,12 @@ impl Cpu {
                 (blocks.multiply)(matrix, x, &mut part, &mut own.tile);
             }
             X::Ints(x) => {
-                // Unpacking sixteen rows side by side pays from the second vector on.
-                let rest = match x.n {
-                    1 => Some(part),
-                    _ => {
-                        let rest = part.split_off_rest(TILE);
-                        (self.kernels.many_vectors)(matrix, x, &mut part, &mut own.tile);
-                        rest
-                    }
+                let rest = if x.n <= self.rows_up_to(matrix) {
+                    Some(part)
+                } else {
+                    let rest = part.split_off_rest(TILE);
+                    (self.kernels.many_vectors)(matrix, x, &mut part, &mut own.tile);
+                    rest
                 };
                 if let Some(mut rows) = rest {
                     (self.kernels.few_vectors)(matrix, x, &mut rows);

@@ -10,6 +10,10 @@ use crate::portable::Portable;
 
 /// Rows of a tile.
 pub(crate) const TILE: usize = 16;
+/// Groups of a row that are multiplied with several vectors at a time.
+pub(crate) const FOUR: usize = 4;
+/// Columns of a group, at most, for which there is code for several vectors.
+pub(crate) const WIDEST: usize = 64;
 
 /// Sums of products of packed weights with the integers of vectors, 128 · upper + lower. All are
 /// exact: 128 products of 255 and 16256 stay below 2^30. As f32 they are rounded once.
@@ -27,6 +31,19 @@ pub(crate) trait Dots: Copy {
     fn none() -> Self::Eight;
     /// Sixteen groups as f32.
     fn join(low: Self::Eight, high: Self::Eight) -> Self::L;
+    /// Vectors up to which rows one by one are at least as fast as sixteen side by side.
+    const ROWS_UP_TO: usize = 1;
+    /// The sums of four groups.
+    type Four: Copy;
+    /// Σ over each of the first four groups, for each vector; their weights are unpacked once.
+    fn four<const BITS: usize, const GROUP: usize, const V: usize>(
+        weights: &[u8],
+        ints: [&[i8]; V],
+    ) -> [Self::Four; V];
+    /// Four groups that sum to nothing.
+    fn no_four() -> Self::Four;
+    /// Sixteen groups as f32.
+    fn join_fours(fours: [Self::Four; 4]) -> Self::L;
     /// Whole groups of sixteen rows, which are these bytes of each row, unpacked: [groups,
     /// GROUP / 4 steps, 16 rows, 4 places].
     fn interleave<const BITS: usize, const GROUP: usize>(
@@ -61,6 +78,11 @@ pub(crate) fn turn_from(first: usize, params: Float, rows: &[u8], out: &mut [f32
             *out = params.at(row, number);
         }
     }
+}
+
+/// Sixteen groups as f32.
+pub(crate) fn of_fours(fours: [[i32; FOUR]; 4]) -> Portable {
+    Portable(std::array::from_fn(|l| fours[l / FOUR][l % FOUR] as f32))
 }
 
 /// In plain Rust: the reference.
@@ -107,6 +129,29 @@ impl Dots for PortableDots {
     #[inline(never)]
     fn join(low: [i32; 8], high: [i32; 8]) -> Portable {
         Portable::of_integers(low, high)
+    }
+
+    type Four = [i32; FOUR];
+
+    #[inline(never)]
+    fn four<const BITS: usize, const GROUP: usize, const V: usize>(
+        weights: &[u8],
+        ints: [&[i8]; V],
+    ) -> [[i32; FOUR]; V] {
+        ints.map(|ints| {
+            let [a, b, c, d, ..] = Self::eight::<BITS, GROUP>(weights, ints, FOUR);
+            [a, b, c, d]
+        })
+    }
+
+    #[inline(never)]
+    fn no_four() -> [i32; FOUR] {
+        [0; FOUR]
+    }
+
+    #[inline(never)]
+    fn join_fours(fours: [[i32; FOUR]; 4]) -> Portable {
+        of_fours(fours)
     }
 
     #[inline(never)]

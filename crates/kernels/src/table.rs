@@ -82,6 +82,8 @@ pub struct Kernels {
     pub(crate) decoded_rows: fn(In<'_>, usize, In<'_>, usize, P<'_, '_>),
     pub(crate) quantise: fn(R<'_, '_, '_>),
     pub(crate) few_vectors: fn(M<'_>, X<'_>, P<'_, '_>),
+    /// What is few: see [`Dots::ROWS_UP_TO`](crate::dots::Dots::ROWS_UP_TO).
+    pub(crate) rows_up_to: usize,
     pub(crate) many_vectors: fn(M<'_>, X<'_>, P<'_, '_>, S<'_>),
     /// Many vectors that lie side by side, if the table wants them so.
     pub(crate) blocks: Option<Blocks>,
@@ -157,11 +159,11 @@ macro_rules! operation {
     }};
 }
 
-/// One vector times packed integers, row by row.
+/// Few vectors times packed integers, row by row.
 macro_rules! few_vectors {
     ($dots:ty, $features:tt) => {
         $crate::table::operation!(
-            $features, $crate::ops::integers::few_vectors::<$dots>,
+            $features, $crate::ops::rows::few_vectors::<$dots>,
             (m: M<'_>, x: X<'_>, part: P<'_, '_>)
         )
     };
@@ -218,6 +220,7 @@ macro_rules! table {
                 ),
         quantise: operation!($features, quantise::quantise, (row: R<'_, '_, '_>)),
                 few_vectors: $crate::table::few_vectors!($dots, $features),
+                rows_up_to: <$dots as $crate::dots::Dots>::ROWS_UP_TO,
                 many_vectors: $crate::table::many_vectors!($dots, $features),
                 blocks: None,
         dot: operation!($features, sums::dot::<$lanes>, (a: In<'_>, b: In<'_>) -> f32),
@@ -293,6 +296,7 @@ macro_rules! integers {
             $crate::Kernels {
                 isa: Isa::$isa,
                 few_vectors: $crate::table::few_vectors!($dots, $features),
+                rows_up_to: <$dots as $crate::dots::Dots>::ROWS_UP_TO,
                 many_vectors: $crate::table::many_vectors!($dots, $features),
                 score_bytes: $crate::table::score_bytes!($pairs, $features),
                 gather_bytes: $crate::table::gather_bytes!($pairs, $features),

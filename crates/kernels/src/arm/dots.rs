@@ -7,7 +7,7 @@ use std::arch::asm;
 use std::ops::Range;
 
 use crate::activations::{planes, unit};
-use crate::dots::{Dots, TILE, unpacked};
+use crate::dots::{Dots, FOUR, TILE, of_fours, unpacked};
 use crate::portable::Portable;
 use crate::table::{Isa, table};
 
@@ -127,25 +127,56 @@ fn halves(sums: [int32x4_t; 2]) -> int32x4_t {
     neon!(vaddq_s32(sums[0], vshlq_n_s32(sums[1], 4)))
 }
 
+/// Σ over group `n` for each vector.
+#[inline(always)]
+fn group<F: Fours, const BITS: usize, const GROUP: usize, const V: usize>(
+    weights: &[u8],
+    x: [&[i8]; V],
+    n: usize,
+) -> [i32; V] {
+    let zero = neon!(vdupq_n_s32(0));
+    let weights = &weights[n * GROUP * BITS / 8..][..GROUP * BITS / 8];
+    let mut sums = [[[zero; 2]; 2]; V];
+    for run in 0..GROUP / 16 {
+        let w = sixteen::<BITS, GROUP>(weights, run);
+        for v in 0..V {
+            let (upper, lower) = x[v][2 * n * GROUP..][..2 * GROUP].split_at(GROUP);
+            sums[v][0] = add::<F, BITS>(sums[v][0], w, ints(upper, 16 * run));
+            sums[v][1] = add::<F, BITS>(sums[v][1], w, ints(lower, 16 * run));
+        }
+    }
+    let mut out = [0; V];
+    for v in 0..V {
+        let (upper, lower) = (halves(sums[v][0]), halves(sums[v][1]));
+        out[v] = neon!(128 * vaddvq_s32(upper) + vaddvq_s32(lower));
+    }
+    out
+}
+
 #[inline(always)]
 fn eight<F: Fours, const BITS: usize, const GROUP: usize>(
     weights: &[u8],
     x: &[i8],
     count: usize,
 ) -> [i32; 8] {
-    let zero = neon!(vdupq_n_s32(0));
-    let bytes = GROUP * BITS / 8;
     let mut out = [0; 8];
     for (n, out) in out.iter_mut().enumerate().take(count) {
-        let weights = &weights[n * bytes..][..bytes];
-        let (upper, lower) = x[2 * n * GROUP..][..2 * GROUP].split_at(GROUP);
-        let mut sums = [[zero; 2]; 2];
-        for run in 0..GROUP / 16 {
-            let w = sixteen::<BITS, GROUP>(weights, run);
-            sums[0] = add::<F, BITS>(sums[0], w, ints(upper, 16 * run));
-            sums[1] = add::<F, BITS>(sums[1], w, ints(lower, 16 * run));
+        [*out] = group::<F, BITS, GROUP, 1>(weights, [x], n);
+    }
+    out
+}
+
+#[inline(always)]
+fn four<F: Fours, const BITS: usize, const GROUP: usize, const V: usize>(
+    weights: &[u8],
+    x: [&[i8]; V],
+) -> [[i32; FOUR]; V] {
+    let mut out = [[0; FOUR]; V];
+    for n in 0..FOUR {
+        let sums = group::<F, BITS, GROUP, V>(weights, x, n);
+        for v in 0..V {
+            out[v][n] = sums[v];
         }
-        *out = neon!(128 * vaddvq_s32(halves(sums[0])) + vaddvq_s32(halves(sums[1])));
     }
     out
 }
@@ -211,6 +242,23 @@ macro_rules! dots {
                 count: usize,
             ) -> [i32; 8] {
                 eight::<Self, BITS, GROUP>(weights, ints, count)
+            }
+            type Four = [i32; FOUR];
+
+            #[inline(always)]
+            fn four<const BITS: usize, const GROUP: usize, const V: usize>(
+                weights: &[u8],
+                ints: [&[i8]; V],
+            ) -> [[i32; FOUR]; V] {
+                four::<Self, BITS, GROUP, V>(weights, ints)
+            }
+            #[inline(always)]
+            fn no_four() -> [i32; FOUR] {
+                [0; FOUR]
+            }
+            #[inline(always)]
+            fn join_fours(fours: [[i32; FOUR]; 4]) -> Portable {
+                of_fours(fours)
             }
             #[inline(always)]
             fn none() -> [i32; 8] {

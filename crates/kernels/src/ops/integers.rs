@@ -38,17 +38,17 @@ pub(crate) fn visit(m: &Matrix<'_>, visitor: impl Visit) {
 
 /// One row of packed integers.
 #[derive(Clone, Copy)]
-struct Packed<'a> {
-    weights: &'a [u8],
+pub(crate) struct Packed<'a> {
+    pub(crate) weights: &'a [u8],
     /// From this row's on to the end of the plane.
-    scales: &'a [u8],
-    biases: &'a [u8],
-    params: Float,
+    pub(crate) scales: &'a [u8],
+    pub(crate) biases: &'a [u8],
+    pub(crate) params: Float,
 }
 
 impl<'a> Packed<'a> {
     #[inline(always)]
-    fn of(m: &Matrix<'a>, row: usize) -> Packed<'a> {
+    pub(crate) fn of(m: &Matrix<'a>, row: usize) -> Packed<'a> {
         let Quant::Affine { bits, group, params } = m.quant() else {
             unreachable!("only packed integers have an order")
         };
@@ -65,7 +65,7 @@ impl<'a> Packed<'a> {
 
 /// `count` scales or biases from number `first` on, up to sixteen; zeros behind them.
 #[inline(always)]
-fn sixteen<L: Lanes>(params: Float, bytes: &[u8], first: usize, count: usize) -> L {
+pub(crate) fn sixteen<L: Lanes>(params: Float, bytes: &[u8], first: usize, count: usize) -> L {
     let bytes = &bytes[first * params.bytes()..];
     let mut padded = [0; 4 * LANES];
     // What follows in the plane belongs to other rows and is cut off below.
@@ -89,34 +89,9 @@ pub(crate) fn add_groups<T: Num>(dots: T, scale: T, bias: T, step: T, x_sum: T, 
     bias.mul_add(x_sum, scale.mul_add(dots.mul(step), sum))
 }
 
-/// The rows of `part`, each times every vector.
-#[inline(always)]
-pub(crate) fn few_vectors<D: Dots>(m: &Matrix<'_>, x: &Quantised<'_>, part: &mut Part<'_>) {
-    visit(m, Few::<D> { x, part, dots: PhantomData });
-}
-
-struct Few<'o, 'p, D> {
-    x: &'o Quantised<'o>,
-    part: &'o mut Part<'p>,
-    dots: PhantomData<D>,
-}
-
-impl<D: Dots> Visit for Few<'_, '_, D> {
-    #[inline(always)]
-    fn visit<const BITS: usize, const GROUP: usize>(self, m: &Matrix<'_>) {
-        for r in self.part.rows() {
-            let row = Packed::of(m, r);
-            for v in 0..self.x.n {
-                let sum = row_dot::<D, BITS, GROUP>(&row, &self.x.vector(v));
-                self.part.put(self.x.first + v, r, sum);
-            }
-        }
-    }
-}
-
 /// Group i in lane i mod 16, then the lanes as every sum.
 #[inline(always)]
-fn row_dot<D: Dots, const BITS: usize, const GROUP: usize>(
+pub(crate) fn row_dot<D: Dots, const BITS: usize, const GROUP: usize>(
     row: &Packed<'_>,
     x: &Vector<'_>,
 ) -> f32 {

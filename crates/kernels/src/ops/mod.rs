@@ -9,6 +9,7 @@ pub(crate) mod integers;
 mod kept;
 pub(crate) mod matmul;
 pub(crate) mod quantise;
+pub(crate) mod rows;
 pub(crate) mod scaled;
 pub(crate) mod sums;
 mod tiles;

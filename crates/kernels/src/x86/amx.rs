@@ -358,9 +358,8 @@ unsafe fn lane_of<const V: usize>(
                 form: (group, columns),
                 exact: room.wrapping_add(n % 2),
             };
-            // SAFETY: the caller's shapes. Of weights, TILE·columns bytes are read at a time of
-            // TILE·group; of each block `columns` of each of the 2·BLOCK times `group` bytes that
-            // this group has; each store fills the sums of a block.
+            // SAFETY: the caller's shapes. Tiles are read of TILE·group bytes of weights and of the
+            // 2·BLOCK·group of each block that this group has; each store fills the sums of a block.
             unsafe {
                 match n % 2 {
                     0 => multiply!("tmm3", "tmm4", V > BLOCK, at),
@@ -401,7 +400,19 @@ unsafe fn lane_of<const V: usize>(
             sums[v] = add_groups(Avx512(dots), scale, bias, step, x_sum, sums[v]);
         });
     }
-    if !groups.is_multiple_of(LANES) {
+    add_up::<V>(lane, sums, waiting, x.first, to);
+}
+
+/// Adds the sums of a lane to those that wait, or lets them wait.
+#[inline(always)]
+fn add_up<const V: usize>(
+    lane: &Lane<'_>,
+    mut sums: [Avx512; VECTORS],
+    waiting: &mut [[f32; SUMS]; LEVELS],
+    vector: usize,
+    to: &mut To<'_, '_>,
+) {
+    if !lane.form.groups.is_multiple_of(LANES) {
         // A row adds the zeros that fill up its last sixteen groups: +0 - 0 is +0.
         each_vector!(V, v, sums[v] = sums[v].add(Avx512::splat(0.0)));
     }
@@ -418,7 +429,7 @@ unsafe fn lane_of<const V: usize>(
     let mut done = [[0.0; TILE]; V];
     each_vector!(V, v, sums[v].write(&mut done[v]));
     for (v, done) in done.iter().enumerate() {
-        to.part.put_some(x.first + v, to.row, &done[..to.count]);
+        to.part.put_some(vector + v, to.row, &done[..to.count]);
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::avx2::Avx2;
 use super::avx512::Avx512;
+use super::rows::{Pairs, four as four_groups, wide_four, wide_join};
 use super::tiles::{four, interleave, short_steps, starts, tile_by_fours, tile_by_pairs, turn};
 use super::unpack::thirty_two;
 use crate::dots::{Dots, TILE};
@@ -43,10 +44,13 @@ pub(super) const fn pair_max(bits: usize) -> i32 {
     ((1 << bits) - 1) * 2 * 127
 }
 
-const I16_MAX: i32 = i16::MAX as i32;
+/// Whether sixteen bits hold the sums of a whole group.
+pub(super) const fn is_short(bits: usize, group: usize) -> bool {
+    bits < 8 && pair_max(bits) * (group / 32) as i32 <= i16::MAX as i32
+}
 
 #[inline(always)]
-fn ints(from: &[i8], at: usize) -> __m256i {
+pub(super) fn ints(from: &[i8], at: usize) -> __m256i {
     let from = &from[at..][..32];
     x86!(_mm256_loadu_si256(from.as_ptr().cast()))
 }
@@ -66,7 +70,7 @@ const AHEAD: usize = 2048;
 
 /// Asks for the cache lines that follow these weights by [`AHEAD`] bytes.
 #[inline(always)]
-fn prefetch(weights: &[u8]) {
+pub(super) fn prefetch(weights: &[u8]) {
     for at in (0..weights.len()).step_by(64) {
         let place = weights.as_ptr().wrapping_add(at + AHEAD);
         x86!(_mm_prefetch::<_MM_HINT_T0>(place.cast()));
@@ -109,8 +113,7 @@ fn eight_by_pairs<const BITS: usize, const GROUP: usize>(
     let x = &x[..2 * count * GROUP];
     prefetch(weights);
     let zero = x86!(_mm256_setzero_si256());
-    // Whether sixteen bits hold the sums of a whole group.
-    let short = BITS < 8 && pair_max(BITS) * (GROUP / 32) as i32 <= I16_MAX;
+    let short = is_short(BITS, GROUP);
     let mut g = [zero; 8];
     for (n, g) in g.iter_mut().enumerate().take(count) {
         let weights = &weights[n * bytes..][..bytes];
@@ -268,6 +271,29 @@ macro_rules! common {
     };
 }
 
+/// Fours of groups in registers of AVX2, products as `$group` has them.
+macro_rules! halves {
+    ($group:ty) => {
+        type Four = __m256i;
+
+        #[inline(always)]
+        fn four<const BITS: usize, const GROUP: usize, const V: usize>(
+            w: &[u8],
+            x: [&[i8]; V],
+        ) -> [__m256i; V] {
+            four_groups::<$group, BITS, GROUP, V>(w, x)
+        }
+        #[inline(always)]
+        fn no_four() -> __m256i {
+            x86!(_mm256_setzero_si256())
+        }
+        #[inline(always)]
+        fn join_fours([a, b, c, d]: [__m256i; 4]) -> Self::L {
+            Self::join(add_halves(a, b), add_halves(c, d))
+        }
+    };
+}
+
 /// Sums of groups by one instruction for four products.
 macro_rules! fours {
     () => {
@@ -308,17 +334,26 @@ macro_rules! pairs {
 }
 
 impl Dots for Avx2Dots {
+    const ROWS_UP_TO: usize = 6;
+
     common!(Avx2, two_registers, false, unpack_once);
+    halves!(Pairs);
     pairs!();
 }
 
 impl Dots for Avx512Dots {
+    const ROWS_UP_TO: usize = 3;
+
     common!(Avx512, one_register, true, unpack_wide);
+    halves!(Pairs);
     pairs!();
 }
 
 impl Dots for VnniDots {
+    const ROWS_UP_TO: usize = 3;
+
     common!(Avx2, two_registers, false, unpack_once);
+    halves!(Self);
     fours!();
 
     #[inline(always)]
@@ -328,8 +363,28 @@ impl Dots for VnniDots {
 }
 
 impl Dots for Avx512VnniDots {
+    const ROWS_UP_TO: usize = 3;
+
     common!(Avx512, one_register, true, unpack_wide);
     fours!();
+
+    type Four = __m512i;
+
+    #[inline(always)]
+    fn four<const BITS: usize, const GROUP: usize, const V: usize>(
+        w: &[u8],
+        x: [&[i8]; V],
+    ) -> [__m512i; V] {
+        wide_four::<BITS, GROUP, V>(w, x)
+    }
+    #[inline(always)]
+    fn no_four() -> __m512i {
+        x86!(_mm512_setzero_si512())
+    }
+    #[inline(always)]
+    fn join_fours(fours: [__m512i; 4]) -> Avx512 {
+        x86!(Avx512(_mm512_cvtepi32_ps(wide_join(fours))))
+    }
 
     const EIGHT_TOGETHER: bool = true;
 

@@ -7,6 +7,7 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 mod bits;
 mod dots;
+mod rows;
 mod tiles;
 mod unpack;
 

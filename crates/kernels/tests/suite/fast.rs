@@ -11,8 +11,8 @@ fn cpus(threads: &[usize]) -> Vec<Cpu> {
     cpus_in(Precision::Fast, threads)
 }
 
-fn affine(stored: &Stored) -> (usize, usize, Float) {
-    match stored.quant {
+fn affine(quant: Quant) -> (usize, usize, Float) {
+    match quant {
         Quant::Affine { bits, group, params } => (bits, group, params),
         other => panic!("{other} is not affine"),
     }
@@ -22,7 +22,7 @@ fn affine(stored: &Stored) -> (usize, usize, Float) {
 fn expected(stored: &Stored, x: &[f32]) -> Vec<f32> {
     let shape = (stored.rows, stored.cols);
     let vectors = x.chunks(stored.cols);
-    vectors.flat_map(|x| naive::fast(affine(stored), shape, stored.slices(), x)).collect()
+    vectors.flat_map(|x| naive::fast(affine(stored.quant), shape, stored.slices(), x)).collect()
 }
 
 fn packed_layouts() -> Vec<Quant> {
@@ -34,12 +34,14 @@ fn every_packed_layout_gives_the_bits_of_the_definition() {
     let cpus = cpus(&[1, 3]);
     for (seed, quant) in packed_layouts().into_iter().enumerate() {
         let mut rng = Rng::new(seed as u64 + 501);
-        // One group, some, sixteen or more of each size; rows that no tile divides.
-        for (size, (rows, cols)) in
-            [(1, 1), (5, 300), (17, 1100), (19, 2100)].into_iter().enumerate()
-        {
+        // One group, some, sixteen or more of each size; rows that no tile divides. Then numbers of
+        // groups that fill no four, no sixteen, or just eight.
+        let (_, group, _) = affine(quant);
+        let sizes = [(1, 1), (5, 300), (17, 1100), (19, 2100)];
+        let groups = [(3, 5 * group), (21, 8 * group), (18, 17 * group)];
+        for (size, (rows, cols)) in sizes.into_iter().chain(groups).enumerate() {
             let stored = Stored::random(&mut rng, quant, rows, cols_for(quant, cols));
-            for n in [1, 2, 3, 4, 5, 6, 7, 9, 16, 23] {
+            for n in (1..=9).chain([16, 23]) {
                 let x = kind(&mut rng, (size + n) % KINDS, n * stored.cols);
                 assert_product(&cpus, &stored, &x, &expected(&stored, &x));
             }
