@@ -89,6 +89,7 @@ impl<'a> Quantised<'a> {
     }
 
     /// Up to `count` of them from `first` on, which begins a block.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only AMX divides them"))]
     #[inline(always)]
     pub(crate) fn some(&self, first: usize, count: usize) -> Quantised<'a> {
         let count = count.min(self.n - first);

@@ -149,6 +149,7 @@ const MAX_GROUP: usize = 128;
 pub(crate) const WAITING: usize = 1 << 13;
 
 /// What a thread needs for tiles; it grows to the widest matrix so far.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "sums and rows are for AMX"))]
 #[derive(Default)]
 pub(crate) struct TileScratch {
     /// Unpacked weights: [columns of a panel / 4, 16 rows, 4].
