@@ -46,7 +46,7 @@ thread_local! {
 
 /// Alone on its cache line and the one that is fetched with it.
 #[repr(align(128))]
-struct Apart<T>(T);
+pub(crate) struct Apart<T>(pub(crate) T);
 
 struct Shared {
     /// All threads look at it all the time: nothing else that changes may lie beside it.

@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::pool::Apart;
+
 /// A matrix [vectors, rows] that is written by columns: a part is a range of them in every vector.
 pub(crate) struct Columns<'a> {
     first: *mut f32,
@@ -31,10 +33,6 @@ impl<'a> Columns<'a> {
         self.rows.div_ceil(self.step)
     }
 }
-
-/// Alone on its cache line and the one that is fetched with it.
-#[repr(align(128))]
-struct Apart<T>(T);
 
 /// All parts of several outputs, in order. Each thread has a share of neighbours, so that what it
 /// reads for the next part follows what it read for the last one, and then helps the others.

@@ -198,8 +198,8 @@ impl<D: Dots> Many<'_, '_, D> {
     #[inline(always)]
     fn run(self, m: &Matrix<'_>) {
         let (n, form) = (self.x.n, Form::of(m));
-        let mut sums = Sums([[D::L::splat(0.0); 8]; LANES]);
-        let most = if D::EIGHT_TOGETHER { 8 } else { 4 };
+        let mut sums = Sums([[D::L::splat(0.0); MOST]; LANES]);
+        let most = if D::EIGHT_TOGETHER { MOST } else { MOST / 2 };
         for first in self.part.rows().step_by(TILE) {
             for panel in form.panels(n <= most) {
                 D::unpack(m, first, &panel, self.scratch);
@@ -235,13 +235,16 @@ pub(crate) fn unpack<D: Dots>(
     visit(m, Unpack::<D> { first, panel, scratch, dots: PhantomData });
 }
 
+/// Vectors that go through a tile together.
+const MOST: usize = 8;
+
 /// Columns that are unpacked at a time for few vectors: so what is unpacked stays in the first
 /// cache, and the reading of what comes next is spread over all of the work.
 const PANEL: usize = 128;
 
 /// How a packed matrix is laid out.
 pub(crate) struct Form {
-    pub(crate) bits: usize,
+    bits: usize,
     pub(crate) group: usize,
     pub(crate) groups: usize,
 }
@@ -257,7 +260,7 @@ impl Form {
 
     /// Groups that are unpacked at a time: all, when many vectors will want them.
     #[inline(always)]
-    pub(crate) fn panels(&self, few: bool) -> impl Iterator<Item = Range<usize>> + use<> {
+    fn panels(&self, few: bool) -> impl Iterator<Item = Range<usize>> + use<> {
         let &Form { group, groups, .. } = self;
         let step = if few { PANEL / group } else { groups };
         (0..groups).step_by(step).map(move |first| first..groups.min(first + step))
@@ -267,7 +270,7 @@ impl Form {
 /// The sums of sixteen rows from `row` on, of up to `left` vectors from `vector` on, once they are
 /// done; gives how many vectors those were.
 #[inline(always)]
-pub(crate) fn put<const V: usize>(
+fn put<const V: usize>(
     part: &mut Part<'_>,
     (row, vector): (usize, usize),
     sums: Option<[[f32; TILE]; V]>,
@@ -292,33 +295,40 @@ struct Unpack<'s, D> {
 impl<D: Dots> Visit for Unpack<'_, D> {
     #[inline(always)]
     fn visit<const BITS: usize, const GROUP: usize>(self, m: &Matrix<'_>) {
-        let Quant::Affine { params, .. } = m.quant() else {
-            unreachable!("only packed integers have an order")
-        };
-        let (planes, groups) = (m.planes(), m.cols() / GROUP);
-        let rows = |plane| {
-            let plane: &[u8] = plane;
-            let bytes = plane.len() / m.rows();
-            &plane[self.first * bytes..][..TILE * bytes]
-        };
-        let TileScratch { weights, scales, biases, .. } = self.scratch;
+        let weights = m.planes().weights;
+        let of_row = weights.len() / m.rows();
+        let rows = &weights[self.first * of_row..][..TILE * of_row];
         let wanted = TILE * GROUP * self.panel.len();
-        weights.grow(wanted);
+        let out = &mut self.scratch.weights;
+        out.grow(wanted);
         let bytes = GROUP * BITS / 8;
         let bytes = bytes * self.panel.start..bytes * self.panel.end;
-        D::interleave::<BITS, GROUP>(rows(planes.weights), bytes, &mut weights.all_mut()[..wanted]);
+        D::interleave::<BITS, GROUP>(rows, bytes, &mut out.all_mut()[..wanted]);
         if self.panel.start == 0 {
-            scales.grow(TILE * groups);
-            biases.grow(TILE * groups);
-            D::turn(params, rows(planes.scales), &mut scales.all_mut()[..TILE * groups]);
-            D::turn(params, rows(planes.biases), &mut biases.all_mut()[..TILE * groups]);
+            turn_params::<D>(m, self.first, self.scratch);
         }
     }
 }
 
+/// Scales and biases of sixteen rows from `first` on.
+#[inline(always)]
+pub(crate) fn turn_params<D: Dots>(m: &Matrix<'_>, first: usize, scratch: &mut TileScratch) {
+    let Quant::Affine { group, params, .. } = m.quant() else {
+        unreachable!("only packed integers have an order")
+    };
+    let (planes, groups) = (m.planes(), m.cols() / group);
+    let bytes = groups * params.bytes();
+    for (plane, out) in [(planes.scales, &mut scratch.scales), (planes.biases, &mut scratch.biases)]
+    {
+        out.grow(TILE * groups);
+        let rows = &plane[first * bytes..][..TILE * bytes];
+        D::turn(params, rows, &mut out.all_mut()[..TILE * groups]);
+    }
+}
+
 /// Sums of sixteen rows in the order of [`row_dot`]: a row is a lane here, so that its sixteen
-/// lanes are an array, with a register for each of up to V vectors.
-pub(crate) struct Sums<L, const V: usize>(pub(crate) [[L; V]; LANES]);
+/// lanes are an array, with a register for each of up to [`MOST`] vectors.
+struct Sums<L>([[L; MOST]; LANES]);
 
 /// A panel of sixteen rows times the vectors from `first` on; the sums, when it was the last one.
 #[inline(always)]
@@ -328,7 +338,7 @@ fn tile<D: Dots, const V: usize>(
     panel: &Range<usize>,
     x: &Quantised<'_>,
     first: usize,
-    sums: &mut Sums<D::L, 8>,
+    sums: &mut Sums<D::L>,
 ) -> Option<[[f32; TILE]; V]> {
     let &Form { bits, group, groups } = form;
     let mut vectors = [x.vector(first); V];
@@ -355,16 +365,16 @@ fn tile<D: Dots, const V: usize>(
     sums.end::<V>(panel, groups)
 }
 
-impl<L: Lanes, const MOST: usize> Sums<L, MOST> {
+impl<L: Lanes> Sums<L> {
     /// The sum of vector `v` that group `g` goes to: nothing yet before the first sixteen.
     #[inline(always)]
-    pub(crate) fn before(&self, g: usize, v: usize) -> L {
+    fn before(&self, g: usize, v: usize) -> L {
         if g < LANES { L::splat(0.0) } else { self.0[g % LANES][v] }
     }
 
     /// After the last panel the lanes added, as [`Lanes::sum`] adds those of one register.
     #[inline(always)]
-    pub(crate) fn end<const V: usize>(
+    fn end<const V: usize>(
         &mut self,
         panel: &Range<usize>,
         groups: usize,

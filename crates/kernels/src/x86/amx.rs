@@ -14,15 +14,16 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use super::avx512::Avx512;
-use super::tiles::{turn, wide_group};
+use super::dots::Avx512VnniDots;
+use super::tiles::wide_group;
 use crate::activations::{BLOCK, Quantised};
 use crate::dots::TILE;
 use crate::lanes::{LANES, Num};
-use crate::ops::integers::{Form, TileScratch, Visit, WAITING, add_groups, visit};
+use crate::ops::integers::{Form, TileScratch, Visit, WAITING, add_groups, turn_params, visit};
 use crate::rows::Part;
 use crate::scratch::{LINE, Lines};
 use crate::table::Blocks;
-use crate::{Kernels, Matrix, Planes, Quant};
+use crate::{Kernels, Matrix, Planes};
 
 pub(crate) static TABLE: Kernels = Kernels {
     isa: crate::Isa::Amx,
@@ -278,7 +279,7 @@ fn sixteen_rows(
     scratch.weights.grow(2 * of_lane);
     const { assert!(MANY / VECTORS * LEVELS * SUMS <= WAITING, "as much as is planned") }
     scratch.sums.grow(tiles * LEVELS * SUMS);
-    turn_params(m, first, scratch);
+    turn_params::<Avx512VnniDots>(m, first, scratch);
     // A lane ahead: tiles that are loaded right after they were written wait for the writes.
     for step in 0..lanes + 1 {
         if step < lanes {
@@ -342,7 +343,7 @@ unsafe fn lane_of<const V: usize>(
     let &Form { group, groups, .. } = lane.form;
     let columns = group.min(COLUMNS);
     // Of one block, and then what is there of the second one.
-    let second = if V > BLOCK { 1 } else { 0 };
+    let second = usize::from(V > BLOCK);
     let (block, shared) = (groups * BLOCK * 2 * group, x.steps.len() / (second + 1));
     let ints = x.ints[..second * x.stride + block].as_ptr();
     let mut room = MaybeUninit::<[Sums; 2]>::uninit();
@@ -449,8 +450,8 @@ impl<'a> Next<'a> {
         }
         let planes = m.planes();
         let planes = [planes.weights, planes.scales, planes.biases].map(|plane| {
-            let bytes = TILE * (plane.len() / m.rows());
-            &plane[first / TILE * bytes..][..bytes]
+            let bytes = plane.len() / m.rows();
+            &plane[first * bytes..][..TILE * bytes]
         });
         let shares = planes.map(|plane| plane.len().div_ceil(LINE).div_ceil(shares) * LINE);
         Next { planes, shares }
@@ -490,21 +491,5 @@ impl Visit for Unpack<'_> {
         for (group, out) in (self.lane..groups).step_by(LANES).zip(out) {
             wide_group::<BITS, GROUP>(rows, group * bytes, out);
         }
-    }
-}
-
-/// Scales and biases of sixteen rows.
-#[inline(always)]
-fn turn_params(m: &Matrix<'_>, first: usize, scratch: &mut TileScratch) {
-    let Quant::Affine { group, params, .. } = m.quant() else {
-        unreachable!("only packed integers have an order")
-    };
-    let (planes, groups) = (m.planes(), m.cols() / group);
-    let bytes = groups * params.bytes();
-    for (plane, out) in [(planes.scales, &mut scratch.scales), (planes.biases, &mut scratch.biases)]
-    {
-        out.grow(TILE * groups);
-        let rows = &plane[first * bytes..][..TILE * bytes];
-        turn(params, rows, &mut out.all_mut()[..TILE * groups]);
     }
 }

@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 
 use super::bits::{last_eight, places, shifts, word32, word64};
 use super::dots::{Avx2Dots, x86};
+use super::tiles::words;
 use crate::kv::GROUP;
 use crate::lanes::{LANES, Lanes, Num};
 use crate::pairs::{Pairs, Sixteen};
@@ -437,7 +438,7 @@ macro_rules! of_eights {
             #[inline(always)]
             fn across(rows: &[u8], stride: usize, to: &mut [Sixteen; GROUP / 2]) {
                 for (lane, half) in [(0, 0), (0, 1), (8, 0), (8, 1)] {
-                    let words = eight_rows(&rows[lane * stride + 16 * half..], stride);
+                    let words = words(&rows[lane * stride..], stride, 16 * half);
                     let (steps, _) = to[8 * half..][..8].as_chunks_mut::<2>();
                     for (words, [even, odd]) in words.into_iter().zip(steps) {
                         let first = x86!(_mm256_srai_epi16(_mm256_slli_epi16(words, 8), 8));
@@ -449,7 +450,7 @@ macro_rules! of_eights {
             #[inline(always)]
             fn scales(rows: &[u8], stride: usize, to: &mut [f32], apart: usize) {
                 for lane in [0, 8] {
-                    let words = eight_rows(&rows[lane * stride..], stride);
+                    let words = words(&rows[lane * stride..], stride, 0);
                     for (n, words) in words.into_iter().enumerate() {
                         let mask = x86!(_mm256_set1_epi32(0xffff_0000_u32 as i32));
                         let (even, odd) =
@@ -482,30 +483,6 @@ macro_rules! of_eights {
 
 of_eights!(Avx2, add_eight);
 of_eights!(AvxVnniPairs, add_eight_vnni);
-
-/// Sixteen bytes of a row and of the fourth one after it.
-#[inline(always)]
-fn two_rows(rows: &[u8], first: usize, stride: usize) -> __m256i {
-    let (low, high) = (row(rows, first * stride), row(rows, (first + 4) * stride));
-    x86!(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1))
-}
-
-/// Sixteen bytes of each of eight rows as four steps of a word a row.
-#[inline(always)]
-fn eight_rows(rows: &[u8], stride: usize) -> [__m256i; 4] {
-    let (a, b) = (two_rows(rows, 0, stride), two_rows(rows, 1, stride));
-    let (c, d) = (two_rows(rows, 2, stride), two_rows(rows, 3, stride));
-    x86!({
-        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
-        let (above, below) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
-        [
-            _mm256_unpacklo_epi64(ab, cd),
-            _mm256_unpackhi_epi64(ab, cd),
-            _mm256_unpacklo_epi64(above, below),
-            _mm256_unpackhi_epi64(above, below),
-        ]
-    })
-}
 
 #[inline(always)]
 fn row(rows: &[u8], at: usize) -> __m128i {

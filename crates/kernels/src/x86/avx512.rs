@@ -9,6 +9,7 @@ use std::arch::x86_64::*;
 use super::avx2::{fp8_as_f16, largest_of_eight, sum_of_eight, word};
 use super::bits::{last_eight, places, shifts, word32, word64};
 use super::dots::{Avx512Dots, x86};
+use super::tiles::wide_words;
 use crate::kv::GROUP;
 use crate::lanes::{LANES, Lanes, Num};
 use crate::pairs::{Pairs, Sixteen};
@@ -315,7 +316,7 @@ macro_rules! of_sixteens {
             fn across(rows: &[u8], stride: usize, to: &mut [Sixteen; GROUP / 2]) {
                 let (steps, _) = to.as_chunks_mut::<2>();
                 for (half, steps) in steps.chunks_exact_mut(4).enumerate() {
-                    let words = sixteen_rows(&rows[16 * half..], stride);
+                    let words = wide_words(rows, stride, 16 * half);
                     for (words, [even, odd]) in words.into_iter().zip(steps) {
                         x86!({
                             let low = _mm512_srai_epi16(_mm512_slli_epi16(words, 8), 8);
@@ -328,7 +329,7 @@ macro_rules! of_sixteens {
             }
             #[inline(always)]
             fn scales(rows: &[u8], stride: usize, to: &mut [f32], apart: usize) {
-                for (n, words) in sixteen_rows(rows, stride).into_iter().enumerate() {
+                for (n, words) in wide_words(rows, stride, 0).into_iter().enumerate() {
                     let mask = x86!(_mm512_set1_epi32(0xffff_0000_u32 as i32));
                     let (even, odd) =
                         x86!((_mm512_slli_epi32(words, 16), _mm512_and_si512(words, mask)));
@@ -368,34 +369,3 @@ macro_rules! of_sixteens {
 
 of_sixteens!(Avx512, add_sixteen);
 of_sixteens!(Avx512VnniPairs, add_sixteen_vnni);
-
-/// Sixteen bytes of a row and of every fourth one after it.
-#[inline(always)]
-fn four_rows(rows: &[u8], first: usize, stride: usize) -> __m512i {
-    let rows = &rows[..(first + 12) * stride + 16];
-    x86!({
-        let (first, four) = (rows.as_ptr().add(first * stride), 4 * stride);
-        let lanes = _mm512_castsi128_si512(_mm_loadu_si128(first.cast()));
-        let lanes = _mm512_inserti32x4(lanes, _mm_loadu_si128(first.add(four).cast()), 1);
-        let lanes = _mm512_inserti32x4(lanes, _mm_loadu_si128(first.add(2 * four).cast()), 2);
-        _mm512_inserti32x4(lanes, _mm_loadu_si128(first.add(3 * four).cast()), 3)
-    })
-}
-
-/// Sixteen bytes of each of sixteen rows as four steps of a word a row.
-#[inline(always)]
-fn sixteen_rows(rows: &[u8], stride: usize) -> [__m512i; 4] {
-    let rows = &rows[..15 * stride + 16];
-    let (a, b) = (four_rows(rows, 0, stride), four_rows(rows, 1, stride));
-    let (c, d) = (four_rows(rows, 2, stride), four_rows(rows, 3, stride));
-    x86!({
-        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
-        let (above, below) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
-        [
-            _mm512_unpacklo_epi64(ab, cd),
-            _mm512_unpackhi_epi64(ab, cd),
-            _mm512_unpacklo_epi64(above, below),
-            _mm512_unpackhi_epi64(above, below),
-        ]
-    })
-}

@@ -19,51 +19,46 @@ const WORDS: usize = 8;
 /// Word i of every row, for eight words.
 #[inline(always)]
 fn transpose(rows: [__m256i; HALF]) -> [__m256i; WORDS] {
-    let mut halves = rows;
+    // Words 0 to 3 of rows i and i + 4, and words 4 to 7 of them.
+    let (mut low, mut high) = ([rows[0]; 4], [rows[0]; 4]);
     for i in 0..4 {
         let (a, b) = (rows[i], rows[i + 4]);
-        halves[i] = x86!(_mm256_permute2x128_si256(a, b, 0x20));
-        halves[i + 4] = x86!(_mm256_permute2x128_si256(a, b, 0x31));
+        low[i] = x86!(_mm256_permute2x128_si256(a, b, 0x20));
+        high[i] = x86!(_mm256_permute2x128_si256(a, b, 0x31));
     }
-    transpose_fours(halves)
+    let ([a, b, c, d], [e, f, g, h]) = (fours(low), fours(high));
+    [a, b, c, d, e, f, g, h]
 }
 
-/// The same from words 0 to 3 of rows i and i + 4, then words 4 to 7 of them.
+/// Word i of four rows, within each half of the registers.
 #[inline(always)]
-fn transpose_fours(halves: [__m256i; HALF]) -> [__m256i; WORDS] {
-    let mut out = halves;
-    for (rows, out) in halves.as_chunks::<4>().0.iter().zip(out.as_chunks_mut::<4>().0) {
-        let [a, b, c, d] = *rows;
-        x86!({
-            let (low, high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-            let (lower, higher) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
-            *out = [
-                _mm256_unpacklo_epi64(low, lower),
-                _mm256_unpackhi_epi64(low, lower),
-                _mm256_unpacklo_epi64(high, higher),
-                _mm256_unpackhi_epi64(high, higher),
-            ];
+fn fours([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    x86!({
+        let (low, high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        let (lower, higher) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(low, lower),
+            _mm256_unpackhi_epi64(low, lower),
+            _mm256_unpacklo_epi64(high, higher),
+            _mm256_unpackhi_epi64(high, higher),
+        ]
+    })
+}
+
+/// Four words from byte `at` on of eight rows of `bytes` bytes, a word of all rows together.
+#[inline(always)]
+pub(super) fn words(rows: &[u8], bytes: usize, at: usize) -> [__m256i; WORDS / 2] {
+    // One look for all loads: the last row's ends where this does.
+    let rows = rows[at..][..(HALF - 1) * bytes + 16].as_ptr();
+    let mut halves = [x86!(_mm256_setzero_si256()); 4];
+    for (i, half) in halves.iter_mut().enumerate() {
+        *half = x86!({
+            let low = _mm_loadu_si128(rows.add(i * bytes).cast());
+            let high = _mm_loadu_si128(rows.add((i + 4) * bytes).cast());
+            _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1)
         });
     }
-    out
-}
-
-/// Eight words from byte `at` on of eight rows of `bytes` bytes, a word of all rows together.
-#[inline(always)]
-fn words(rows: &[u8], bytes: usize, at: usize) -> [__m256i; WORDS] {
-    // One look for all loads: the last row's ends where this does.
-    let rows = rows[at..][..(HALF - 1) * bytes + 32].as_ptr();
-    let mut halves = [x86!(_mm256_setzero_si256()); HALF];
-    for i in 0..4 {
-        for (half, offset) in [(i, 0), (i + 4, 16)] {
-            halves[half] = x86!({
-                let low = _mm_loadu_si128(rows.add(i * bytes + offset).cast());
-                let high = _mm_loadu_si128(rows.add((i + 4) * bytes + offset).cast());
-                _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1)
-            });
-        }
-    }
-    transpose_fours(halves)
+    fours(halves)
 }
 
 #[inline(always)]
@@ -110,9 +105,11 @@ pub(super) fn interleave<const BITS: usize, const GROUP: usize, const WIDE: bool
                 }
                 continue;
             }
-            let words = words(&rows[HALF * half * of_row..], of_row, at);
-            for (i, words) in words.into_iter().enumerate() {
-                planes_of::<BITS, GROUP>(words, done / 4 + i, half, out);
+            let rows = &rows[HALF * half * of_row..];
+            for (first, at) in [(0, at), (WORDS / 2, at + 16)] {
+                for (i, words) in words(rows, of_row, at).into_iter().enumerate() {
+                    planes_of::<BITS, GROUP>(words, done / 4 + first + i, half, out);
+                }
             }
         }
     }
@@ -125,8 +122,9 @@ pub(super) fn interleave<const BITS: usize, const GROUP: usize, const WIDE: bool
         last[..rest].copy_from_slice(&row[bytes.start + whole..][..rest]);
     }
     for half in 0..2 {
-        let words = words(&last[HALF * half * 32..], 32, 0);
-        for (i, words) in words.into_iter().enumerate().take(rest / 4) {
+        let rows = &last[HALF * half * 32..];
+        let words = words(rows, 32, 0).into_iter().chain(words(rows, 32, 16));
+        for (i, words) in words.enumerate().take(rest / 4) {
             planes_of::<BITS, GROUP>(words, whole / 4 + i, half, out);
         }
     }
@@ -164,7 +162,7 @@ fn planes_of<const BITS: usize, const GROUP: usize>(
 
 /// Four words from byte `at` on of sixteen rows, a word of all rows together.
 #[inline(always)]
-fn wide_words(rows: &[u8], bytes: usize, at: usize) -> [__m512i; WORDS / 2] {
+pub(super) fn wide_words(rows: &[u8], bytes: usize, at: usize) -> [__m512i; WORDS / 2] {
     let rows = rows[at..][..(TILE - 1) * bytes + 16].as_ptr();
     let mut fours = [x86!(_mm512_setzero_si512()); 4];
     for (i, four) in fours.iter_mut().enumerate() {
