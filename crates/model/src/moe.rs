@@ -70,10 +70,11 @@ impl Moe<'_> {
             }
         };
         self.shared(rows, normed, s);
-        let mut carried = None;
+        let (mut carried, mut done) = (None, 0);
         while let Some(first) = carried.take().or_else(|| arrivals.next()) {
             let mut holds = vec![first.map_err(ModelError::from)?];
-            let mut room = s.one.len() / self.config.hidden_size - mine(&wishes, &holds[0]).len();
+            let mut room =
+                s.gathered.len() / self.config.hidden_size - mine(&wishes, &holds[0]).len();
             // What is there already goes along, so that threads are called together once for all
             // of it. Nothing is waited for while slots are held.
             while holds.len() < self.config.experts_per_token {
@@ -87,7 +88,7 @@ impl Moe<'_> {
                 room -= more;
                 holds.push(next);
             }
-            self.together(&holds, rows, &wishes, normed, s);
+            done += self.together(&holds, rows, &wishes, normed, done, s);
             drop(holds);
             self.control.check()?;
         }
@@ -144,25 +145,35 @@ impl Moe<'_> {
         self.cpu.matmul(&w.matrix(&layer.shared_down_proj), gate, out);
     }
 
-    /// Several experts, each for all rows that chose it.
+    /// Several experts, each for all rows that chose it, when `done` wishes have been fulfilled
+    /// before; gives how many these are.
     fn together(
         &self,
         holds: &[Hold],
         rows: usize,
         wishes: &[Wish],
         normed: &[f32],
+        done: usize,
         s: &mut MoeScratch,
-    ) {
+    ) -> usize {
         let Config { hidden_size: hidden, moe_intermediate_size: inner, .. } = *self.config;
         let wishes: Vec<&[Wish]> = holds.iter().map(|hold| mine(wishes, hold)).collect();
         let all = wishes.iter().flat_map(|wishes| wishes.iter());
-        let gathered = s.gathered.chunks_exact_mut(hidden);
-        for (wish, row) in all.clone().zip(gathered).filter(|_| rows > 1) {
-            row.copy_from_slice(&normed[wish.row * hidden..][..hidden]);
+        let mut count = 0;
+        for wish in all.clone() {
+            s.places[wish.row * self.config.experts_per_token + wish.choice] =
+                (done + count) as u32;
+            count += 1;
+        }
+        if rows > 1 {
+            let gathered = s.gathered.chunks_exact_mut(hidden);
+            let mut gathered: Vec<(&Wish, &mut [f32])> = all.zip(gathered).collect();
+            self.cpu.each_of(hidden, &mut gathered, |_, (wish, row)| {
+                row.copy_from_slice(&normed[wish.row * hidden..][..hidden]);
+            });
         }
         let matrices: Vec<ExpertMatrices<'_>> =
             holds.iter().map(|hold| self.layer.record.matrices(hold)).collect();
-        let count: usize = wishes.iter().map(|wishes| wishes.len()).sum();
         let mut rows_of_all = &s.gathered[..];
         let (mut gates, mut ups) = (&mut s.gate[..], &mut s.up[..]);
         let mut products = Vec::with_capacity(2 * holds.len());
@@ -177,7 +188,7 @@ impl Moe<'_> {
         }
         self.cpu.matmul_each(&mut products);
         self.multiply_gated(inner, &mut s.gate[..count * inner], &s.up[..count * inner]);
-        let (mut gates, mut outs) = (&s.gate[..], &mut s.one[..]);
+        let (mut gates, mut outs) = (&s.gate[..], &mut s.all[done * hidden..]);
         let mut products = Vec::with_capacity(holds.len());
         for (matrices, wishes) in matrices.iter().zip(&wishes) {
             let x = gates.split_off(..wishes.len() * inner).expect(ROOM);
@@ -185,10 +196,7 @@ impl Moe<'_> {
             products.push(Product { matrix: matrices.down, x, out });
         }
         self.cpu.matmul_each(&mut products);
-        for (wish, row) in all.zip(s.one.chunks_exact(hidden)) {
-            let place = wish.row * self.config.experts_per_token + wish.choice;
-            s.all[place * hidden..][..hidden].copy_from_slice(row);
-        }
+        count
     }
 
     fn multiply_gated(&self, inner: usize, gate: &mut [f32], up: &[f32]) {
@@ -210,8 +218,9 @@ impl Moe<'_> {
             order.sort_unstable_by_key(|&choice| ids[choice]);
             out.fill(0.0);
             for choice in order {
-                let place = row * chosen + choice;
-                k.add_scaled(out, s.weights[place], &s.all[place * hidden..][..hidden]);
+                let wish = row * chosen + choice;
+                let place = s.places[wish] as usize;
+                k.add_scaled(out, s.weights[wish], &s.all[place * hidden..][..hidden]);
             }
             let weight = kernels::sigmoid(s.shared_gate[row]);
             k.add_scaled(out, weight, &s.shared[row * hidden..][..hidden]);

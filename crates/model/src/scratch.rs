@@ -68,10 +68,11 @@ pub(crate) struct MoeScratch {
     /// `[rows or experts_per_token, intermediate]`, the wider of routed and shared.
     pub(crate) gate: Vec<f32>,
     pub(crate) up: Vec<f32>,
-    /// What these experts make of them: `[rows or experts_per_token, hidden]`.
-    pub(crate) one: Vec<f32>,
-    /// What each chosen expert makes of each row: `[rows, experts_per_token, hidden]`.
+    /// What each chosen expert makes of each row, in the order in which experts arrived:
+    /// `[rows * experts_per_token, hidden]`.
     pub(crate) all: Vec<f32>,
+    /// Where in `all` each of a row's choices is: `[rows, experts_per_token]`.
+    pub(crate) places: Vec<u32>,
     /// The shared expert's part: `[rows, hidden]`.
     pub(crate) shared: Vec<f32>,
     /// Its gate: `[rows, 1]`.
@@ -140,8 +141,8 @@ impl Scratch {
                 gathered: floats(expert_rows * hidden),
                 gate: floats(expert_rows * inner),
                 up: floats(expert_rows * inner),
-                one: floats(expert_rows * hidden),
                 all: floats(rows * chosen * hidden),
+                places: floats(rows * chosen).iter().map(|_| 0).collect(),
                 shared: floats(rows * hidden),
                 shared_gate: floats(rows),
             },

@@ -157,10 +157,19 @@ impl Sequence {
     }
 }
 
+/// Zeros that were written. Of memory that is read before it is written, the system first shows a
+/// page of zeros that all have, and replaces it later, which stops every thread for a moment.
+fn written(floats: usize) -> Vec<f32> {
+    let mut zeros = Vec::new();
+    zeros.reserve_exact(floats);
+    zeros.extend(std::iter::repeat_n(std::hint::black_box(0.0), floats));
+    zeros
+}
+
 impl Recurrent {
     fn new(sizes: &Sizes) -> Recurrent {
         Recurrent {
-            state: vec![0.0; sizes.state_floats],
+            state: written(sizes.state_floats),
             columns: vec![0.0; sizes.columns_floats],
             pending: Pending {
                 columns: vec![0.0; CUT_MAX * sizes.channels],

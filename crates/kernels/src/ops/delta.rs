@@ -2,7 +2,8 @@
 //!
 //! A state is larger than the nearest cache, so what counts is how often it is walked over. A step
 //! needs two walks: one for what the state holds of the key, one that writes and reads. Where steps
-//! follow each other, the second walk of one is the first of the next.
+//! follow each other, the second walk of one is the first of the next; where many do, some columns
+//! go through all of them before the others, from a copy that the nearest cache holds.
 
 use std::ops::Range;
 
@@ -37,6 +38,15 @@ pub struct DeltaUpdate<'a> {
     pub decay: f32,
 }
 
+/// Floats of some columns of a state that the nearest cache holds.
+const ROOM: usize = 1 << 13;
+/// From so many steps on, copying columns there and back is little beside them.
+const COPIED: usize = 4;
+
+/// Columns of a state, row after row. In place they would share a few sets of the cache.
+#[repr(align(64))]
+struct Copy([f32; ROOM]);
+
 #[inline(always)]
 pub(crate) fn delta_steps<L: Num>(
     state: &mut [f32],
@@ -44,17 +54,49 @@ pub(crate) fn delta_steps<L: Num>(
     u: &mut [f32],
     out: &mut [f32],
 ) {
-    let mut outs = steps.iter().zip(out.chunks_exact_mut(u.len()));
+    let width = u.len();
+    let rows = state.len() / width;
+    let columns = (ROOM / rows.max(1) / LANES * LANES).min(WIDE * LANES);
+    if steps.len() < COPIED || columns == 0 {
+        return steps_of::<L>(state, steps, 0..width, u, out);
+    }
+    let mut copy = Copy([0.0; ROOM]);
+    for first in (0..width).step_by(columns) {
+        let span = first..width.min(first + columns);
+        let copy = &mut copy.0[..rows * span.len()];
+        for (to, from) in copy.chunks_exact_mut(span.len()).zip(state.chunks_exact(width)) {
+            to.copy_from_slice(&from[span.clone()]);
+        }
+        steps_of::<L>(copy, steps, span.clone(), u, out);
+        for (from, to) in copy.chunks_exact(span.len()).zip(state.chunks_exact_mut(width)) {
+            to[span.clone()].copy_from_slice(from);
+        }
+    }
+}
+
+/// All steps for some columns, of which `state` has no others.
+#[inline(always)]
+fn steps_of<L: Num>(
+    state: &mut [f32],
+    steps: &[DeltaStep<'_>],
+    columns: Range<usize>,
+    u: &mut [f32],
+    out: &mut [f32],
+) {
+    let outs = out.chunks_exact_mut(u.len()).map(|out| &mut out[columns.clone()]);
+    let u = &mut u[columns.clone()];
+    let steps = steps.iter().map(|step| DeltaStep { v: &step.v[columns.clone()], ..*step });
+    let mut outs = steps.zip(outs);
     let Some((mut step, mut out)) = outs.next() else { return };
     // The sums that correct a step lie where its output will be.
     walk::<L, BEGIN>(state, Ends::nothing(), step.begins(out));
     for (next, next_out) in outs {
-        correct::<L>(step, u, out);
+        correct::<L>(&step, u, out);
         let (ends, begins) = (step.ends(u, out), next.begins(next_out));
         walk::<L, { END | KEEP | READ | BEGIN }>(state, ends, begins);
         (step, out) = (next, next_out);
     }
-    correct::<L>(step, u, out);
+    correct::<L>(&step, u, out);
     walk::<L, { END | KEEP | READ }>(state, step.ends(u, out), Begins::nothing());
 }
 

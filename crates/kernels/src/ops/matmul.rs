@@ -13,9 +13,6 @@ use crate::{Kernels, Matrix};
 const FUSED: usize = 2;
 /// Rows that are decoded to scratch before several vectors meet them.
 pub(crate) const TILE_ROWS: usize = 8;
-/// Rows and vectors whose sums are held in registers together; with sixteen registers of eight
-/// lanes these twelve sums leave four.
-const TILE: (usize, usize) = (2, 3);
 
 /// The columns of a decoded row in scratch: filled with zeros to whole blocks.
 pub(crate) const fn padded_cols(cols: usize) -> usize {
@@ -163,7 +160,9 @@ fn fused<'a, L: Lanes, R: Row<'a>, const N: usize>(rows: [R; N], x: &[f32]) -> [
     totals
 }
 
-/// Decoded rows, each filled up to whole blocks, times every vector of `cols` elements, in tiles.
+/// Decoded rows, each filled up to whole blocks, times every vector of `cols` elements, in tiles
+/// whose sums registers hold: with sixteen registers of eight lanes two rows and three vectors
+/// leave four.
 /// The first of them is row `first` of the matrix.
 #[inline(always)]
 pub(crate) fn decoded_rows<L: Lanes>(
@@ -173,30 +172,48 @@ pub(crate) fn decoded_rows<L: Lanes>(
     cols: usize,
     part: &mut Part<'_>,
 ) {
-    const R: usize = TILE.0;
-    const V: usize = TILE.1;
+    let mut v = 0;
+    if L::WIDE {
+        v = tiles::<L, 4, 4>(decoded, first, x, cols, v, part);
+    }
+    v = tiles::<L, 2, 3>(decoded, first, x, cols, v, part);
+    tiles::<L, 2, 1>(decoded, first, x, cols, v, part);
+}
+
+/// [`decoded_rows`] in tiles of `R` rows and `V` vectors, from vector `v` on; the first vector that
+/// is left over.
+#[inline(always)]
+fn tiles<L: Lanes, const R: usize, const V: usize>(
+    decoded: &[f32],
+    first: usize,
+    x: &[f32],
+    cols: usize,
+    mut v: usize,
+    part: &mut Part<'_>,
+) -> usize {
     let stride = padded_cols(cols);
-    let row = |r: usize| &decoded[r * stride..][..stride];
-    let vector = |v: usize| &x[v * cols..][..cols];
-    let (rows, vectors) = (decoded.len() / stride, x.len() / cols);
-    let whole = vectors - vectors % V;
-    for v in (0..whole).step_by(V) {
-        let three = [vector(v), vector(v + 1), vector(v + 2)];
-        for r in (0..rows - rows % R).step_by(R) {
-            put(part, first + r, v, tile::<L, R, V>([row(r), row(r + 1)], three));
+    let rows = decoded.len() / stride;
+    while (v + V) * cols <= x.len() {
+        let mut vectors = [&x[v * cols..][..cols]; V];
+        for (n, vector) in vectors.iter_mut().enumerate() {
+            *vector = &x[(v + n) * cols..][..cols];
         }
-        if !rows.is_multiple_of(R) {
-            put(part, first + rows - 1, v, tile::<L, 1, V>([row(rows - 1)], three));
+        let mut r = 0;
+        while r + R <= rows {
+            let mut several = [&decoded[r * stride..][..stride]; R];
+            for (n, row) in several.iter_mut().enumerate() {
+                *row = &decoded[(r + n) * stride..][..stride];
+            }
+            put(part, first + r, v, tile::<L, R, V>(several, vectors));
+            r += R;
         }
+        for r in r..rows {
+            let row = &decoded[r * stride..][..stride];
+            put(part, first + r, v, tile::<L, 1, V>([row], vectors));
+        }
+        v += V;
     }
-    for v in whole..vectors {
-        for r in (0..rows - rows % R).step_by(R) {
-            put(part, first + r, v, tile::<L, R, 1>([row(r), row(r + 1)], [vector(v)]));
-        }
-        if !rows.is_multiple_of(R) {
-            put(part, first + rows - 1, v, tile::<L, 1, 1>([row(rows - 1)], [vector(v)]));
-        }
-    }
+    v
 }
 
 #[inline(always)]

@@ -11,6 +11,7 @@ use std::arch::x86_64::{
     _mm512_load_si512, _mm512_slli_epi32,
 };
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::avx512::Avx512;
@@ -75,7 +76,7 @@ fn ask() -> bool {
 
 /// Fewer vectors than these are multiplied faster without tiles, whose steps take as long for one
 /// vector as for eight.
-const FEW: usize = 6;
+const FEW: usize = 5;
 /// Vectors that go through a part of the rows before the next ones: the second cache holds them.
 const MANY: usize = 128;
 /// Vectors whose sums registers hold.
@@ -133,39 +134,56 @@ impl Drop for Tiles {
 #[repr(C, align(64))]
 struct Sums([[[[i32; TILE]; 2]; BLOCK]; 2]);
 
-/// Where one group lies.
-struct At {
+/// Where one group of `GROUP` columns lies.
+struct At<const GROUP: usize> {
+    /// [group / 4, 16 rows, 4]
     weights: *const u8,
+    /// [vectors, upper and lower bytes, group]
     x: *const i8,
     /// Bytes from one block to the next.
     block: usize,
-    /// Columns of the group, and of a tile.
-    form: (usize, usize),
     exact: *mut Sums,
+}
+
+impl<const GROUP: usize> At<GROUP> {
+    /// Columns of a tile.
+    const TILE: usize = if GROUP < COLUMNS { GROUP } else { COLUMNS };
+
+    /// Group number `n` of a lane, for the blocks of a tile of vectors.
+    #[inline(always)]
+    fn of(lane: &Lane<'_>, x: &Vectors<'_>, (tile, n): (usize, usize), exact: *mut Sums) -> Self {
+        let group = (lane.lane + n * LANES) * BLOCK * 2 * GROUP;
+        At {
+            weights: lane.weights.as_ptr().wrapping_add(n * TILE * GROUP),
+            x: x.ints.as_ptr().wrapping_add(2 * tile * x.stride + group),
+            block: x.stride,
+            exact,
+        }
+    }
 }
 
 /// Multiplies one group with one block or two and writes the sums.
 macro_rules! multiply {
     ($one:literal, $two:literal, $both:expr, $at:expr) => {{
-        let At { weights, x, block, form: (group, columns), exact } = $at;
+        let At { weights, x, block, exact } = $at;
         asm!(concat!("tilezero ", $one), options(nostack, nomem));
         if $both {
             asm!(concat!("tilezero ", $two), options(nostack, nomem));
         }
-        for first in (0..group).step_by(columns) {
+        for first in (0..GROUP).step_by(At::<GROUP>::TILE) {
             asm!(
                 "tileloadd tmm0, [{weights} + {line} * 1]",
                 "tileloadd tmm1, [{x} + {stride} * 1]",
                 concat!("tdpbsud ", $one, ", tmm1, tmm0"),
                 weights = in(reg) weights.add(TILE * first), line = in(reg) COLUMNS,
-                x = in(reg) x.add(first), stride = in(reg) group,
+                x = in(reg) x.add(first), stride = in(reg) GROUP,
                 options(nostack, readonly)
             );
             if $both {
                 asm!(
                     "tileloadd tmm2, [{x} + {stride} * 1]",
                     concat!("tdpbsud ", $two, ", tmm2, tmm0"),
-                    x = in(reg) x.add(block + first), stride = in(reg) group,
+                    x = in(reg) x.add(block + first), stride = in(reg) GROUP,
                     options(nostack, readonly)
                 );
             }
@@ -280,6 +298,7 @@ fn sixteen_rows(
     const { assert!(MANY / VECTORS * LEVELS * SUMS <= WAITING, "as much as is planned") }
     scratch.sums.grow(tiles * LEVELS * SUMS);
     turn_params::<Avx512VnniDots>(m, first, scratch);
+    let x = Vectors::of(x, groups * group);
     // A lane ahead: tiles that are loaded right after they were written wait for the writes.
     for step in 0..lanes + 1 {
         if step < lanes {
@@ -289,34 +308,75 @@ fn sixteen_rows(
         let Some(step) = step.checked_sub(1) else { continue };
         let TileScratch { weights, scales, biases, sums, .. } = &mut *scratch;
         let lane = Lane {
-            form,
+            groups,
             weights: &weights.all()[step % 2 * of_lane..][..of_lane],
-            scales: scales.all(),
-            biases: biases.all(),
+            scales: &scales.all()[..TILE * groups],
+            biases: &biases.all()[..TILE * groups],
             lane: lane_at(step, lanes),
             step,
             lanes,
         };
-        let sums = sums.all_mut().as_chunks_mut::<SUMS>().0.as_chunks_mut::<LEVELS>().0;
-        for (tile, waiting) in sums.iter_mut().enumerate().take(tiles) {
-            let x = x.some(tile * VECTORS, VECTORS);
-            macro_rules! each_number {
-                ($($n:literal)*) => {
-                    match x.n {
-                        // SAFETY: the table's instructions, and the tiles have their shapes.
-                        $($n => unsafe { lane_of::<$n>(&lane, &x, waiting, next, &mut to) },)*
-                        _ => unreachable!("two blocks have up to sixteen vectors"),
+        let waiting = sums.all_mut().as_chunks_mut::<SUMS>().0.as_chunks_mut::<LEVELS>().0;
+        let whole = x.n / VECTORS;
+        let rest = x.n % VECTORS;
+        macro_rules! each_group {
+            ($vectors:literal, $tiles:expr) => {
+                // SAFETY: the table's instructions; the tiles have their shapes; the blocks of
+                // `x` hold vectors of so many groups.
+                unsafe {
+                    match group {
+                        32 => lane_of::<32, $vectors>(&lane, &x, $tiles, waiting, next, &mut to),
+                        64 => lane_of::<64, $vectors>(&lane, &x, $tiles, waiting, next, &mut to),
+                        _ => lane_of::<128, $vectors>(&lane, &x, $tiles, waiting, next, &mut to),
                     }
-                };
-            }
-            each_number!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+                }
+            };
         }
+        if whole > 0 {
+            each_group!(16, 0..whole);
+        }
+        // What a block has place for beyond its vectors is calculated too, and not looked at.
+        match rest {
+            0 => {}
+            1..=4 => each_group!(4, whole..whole + 1),
+            5..=8 => each_group!(8, whole..whole + 1),
+            9..=12 => each_group!(12, whole..whole + 1),
+            _ => each_group!(16, whole..whole + 1),
+        }
+    }
+}
+
+/// Vectors in blocks, their lengths checked.
+struct Vectors<'a> {
+    /// [blocks, groups, BLOCK, 2, group] and what lies behind each block.
+    ints: &'a [i8],
+    /// Bytes from one block to the next.
+    stride: usize,
+    /// [blocks, padded groups, BLOCK]
+    steps: &'a [f32],
+    sums: &'a [f32],
+    /// Steps of a block.
+    shared: usize,
+    first: usize,
+    n: usize,
+}
+
+impl<'a> Vectors<'a> {
+    #[inline(always)]
+    fn of(x: &Quantised<'a>, cols: usize) -> Vectors<'a> {
+        let blocks = x.n.div_ceil(BLOCK);
+        let shared = x.steps.len() / blocks;
+        let fits = 2 * BLOCK * cols <= x.stride && x.ints.len() == blocks * x.stride;
+        assert!(fits && x.sums.len() == x.steps.len(), "blocks of {cols} columns");
+        let &Quantised { ints, stride, steps, sums, first, n, .. } = x;
+        Vectors { ints, stride, steps, sums, shared, first, n }
     }
 }
 
 /// One lane of sixteen rows.
 struct Lane<'a> {
-    form: &'a Form,
+    /// Of the whole row.
+    groups: usize,
     /// [groups of the lane, group / 4, 16 rows, 4]
     weights: &'a [u8],
     /// [groups, 16 rows]
@@ -328,80 +388,80 @@ struct Lane<'a> {
     lanes: usize,
 }
 
-/// The sums of one lane with V vectors, added to those that wait; with the last lane they are done.
+/// The sums of one lane with some tiles of V vectors each, added to those that wait; with the last
+/// lane they are done. While a group is scaled, the next one is multiplied, across tiles too.
 ///
 /// # Safety
-/// The processor has the features, and the tiles have the shapes of [`Tiles`].
+/// The processor has the features, and the tiles have the shapes of [`Tiles`] for this group. Each
+/// block of `x` holds the groups of the lane.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn lane_of<const V: usize>(
+unsafe fn lane_of<const GROUP: usize, const V: usize>(
     lane: &Lane<'_>,
-    x: &Quantised<'_>,
-    waiting: &mut [[f32; SUMS]; LEVELS],
+    x: &Vectors<'_>,
+    tiles: Range<usize>,
+    waiting: &mut [[[f32; SUMS]; LEVELS]],
     next: &mut Next<'_>,
     to: &mut To<'_, '_>,
 ) {
-    let &Form { group, groups, .. } = lane.form;
-    let columns = group.min(COLUMNS);
-    // Of one block, and then what is there of the second one.
-    let second = usize::from(V > BLOCK);
-    let (block, shared) = (groups * BLOCK * 2 * group, x.steps.len() / (second + 1));
-    let ints = x.ints[..second * x.stride + block].as_ptr();
+    let count = (lane.groups + LANES - 1 - lane.lane) / LANES;
+    let blocks = if V > BLOCK { 2 } else { 1 };
+    let there = (x.ints.len() / x.stride + 2 - blocks).div_ceil(2);
+    assert!(tiles.end <= there && count * TILE * GROUP <= lane.weights.len(), "tiles {tiles:?}");
     let mut room = MaybeUninit::<[Sums; 2]>::uninit();
     let room = room.as_mut_ptr().cast::<Sums>();
-    let mut sums = [Avx512::splat(0.0); VECTORS];
     macro_rules! multiply_group {
-        ($n:expr, $g:expr) => {{
-            let (n, g): (usize, usize) = ($n, $g);
-            let at = At {
-                weights: lane.weights[n * TILE * group..][..TILE * group].as_ptr(),
-                x: ints.wrapping_add(g * BLOCK * 2 * group),
-                block: x.stride,
-                form: (group, columns),
-                exact: room.wrapping_add(n % 2),
-            };
-            // SAFETY: the caller's shapes. Tiles are read of TILE·group bytes of weights and of the
-            // 2·BLOCK·group of each block that this group has; each store fills the sums of a block.
+        ($turn:expr, $tile:expr, $n:expr) => {{
+            let at = At::<GROUP>::of(lane, x, ($tile, $n), room.wrapping_add($turn));
+            // SAFETY: the caller's shapes. Tiles are read of TILE·GROUP bytes of weights and of the
+            // 2·BLOCK·GROUP of each block that this group has; each store fills the sums of a block.
             unsafe {
-                match n % 2 {
+                match $turn {
                     0 => multiply!("tmm3", "tmm4", V > BLOCK, at),
                     _ => multiply!("tmm5", "tmm6", V > BLOCK, at),
                 }
             }
         }};
     }
-    let mut gs = (lane.lane..groups).step_by(LANES).enumerate();
-    let mut ahead = gs.next();
-    if let Some((n, g)) = ahead {
-        multiply_group!(n, g);
+    let mut turn = 0;
+    if count > 0 {
+        multiply_group!(0, tiles.start, 0);
     }
-    while let Some((n, g)) = ahead {
-        ahead = gs.next();
-        if let Some((n, g)) = ahead {
-            multiply_group!(n, g);
+    for tile in tiles.clone() {
+        let (steps, x_sums) = (&x.steps[2 * tile * x.shared..], &x.sums[2 * tile * x.shared..]);
+        let mut sums = [Avx512::splat(0.0); VECTORS];
+        for n in 0..count {
+            let (tile, ahead) = if n + 1 < count { (tile, n + 1) } else { (tile + 1, 0) };
+            if tile < tiles.end {
+                multiply_group!(1 - turn, tile, ahead);
+            }
+            next.announce();
+            let exact = room.wrapping_add(turn);
+            turn = 1 - turn;
+            let g = lane.lane + n * LANES;
+            let scale = Avx512::read(&lane.scales[g * TILE..]);
+            let bias = Avx512::read(&lane.biases[g * TILE..]);
+            let last = (blocks - 1) * x.shared + g * BLOCK + BLOCK;
+            let (steps, x_sums) = (&steps[..last], &x_sums[..last]);
+            // Written out, or else the sums are not kept in registers.
+            each_vector!(V, v, {
+                let at = g * BLOCK + v % BLOCK + v / BLOCK * x.shared;
+                // SAFETY: each load of sums has its sixteen numbers and is of a whole line; `at` is
+                // before `last`.
+                let (dots, step, x_sum) = unsafe {
+                    let [upper, lower] = &(*exact).0[v / BLOCK][v % BLOCK];
+                    let upper = _mm512_load_si512(upper.as_ptr().cast());
+                    let lower = _mm512_load_si512(lower.as_ptr().cast());
+                    let dots = _mm512_add_epi32(_mm512_slli_epi32(upper, 7), lower);
+                    (_mm512_cvtepi32_ps(dots), *steps.get_unchecked(at), *x_sums.get_unchecked(at))
+                };
+                let (step, x_sum) = (Avx512::splat(step), Avx512::splat(x_sum));
+                sums[v] = add_groups(Avx512(dots), scale, bias, step, x_sum, sums[v]);
+            });
         }
-        next.announce();
-        let exact = room.wrapping_add(n % 2);
-        let scale = Avx512::read(&lane.scales[g * TILE..]);
-        let bias = Avx512::read(&lane.biases[g * TILE..]);
-        let last = second * shared + g * BLOCK + BLOCK;
-        let (steps, x_sums) = (&x.steps[..last], &x.sums[..last]);
-        // Written out, or else the sums are not kept in registers.
-        each_vector!(V, v, {
-            let at = g * BLOCK + v % BLOCK + v / BLOCK * shared;
-            // SAFETY: each load of sums has its sixteen numbers and is of a whole line; `at` is
-            // before `last`.
-            let (dots, step, x_sum) = unsafe {
-                let [upper, lower] = &(*exact).0[v / BLOCK][v % BLOCK];
-                let upper = _mm512_load_si512(upper.as_ptr().cast());
-                let lower = _mm512_load_si512(lower.as_ptr().cast());
-                let dots = _mm512_add_epi32(_mm512_slli_epi32(upper, 7), lower);
-                (_mm512_cvtepi32_ps(dots), *steps.get_unchecked(at), *x_sums.get_unchecked(at))
-            };
-            let (step, x_sum) = (Avx512::splat(step), Avx512::splat(x_sum));
-            sums[v] = add_groups(Avx512(dots), scale, bias, step, x_sum, sums[v]);
-        });
+        let first = tile * VECTORS;
+        let vectors = x.first + first..x.first + x.n.min(first + V);
+        add_up::<V>(lane, sums, &mut waiting[tile], vectors, to);
     }
-    add_up::<V>(lane, sums, waiting, x.first, to);
 }
 
 /// Adds the sums of a lane to those that wait, or lets them wait.
@@ -410,10 +470,10 @@ fn add_up<const V: usize>(
     lane: &Lane<'_>,
     mut sums: [Avx512; VECTORS],
     waiting: &mut [[f32; SUMS]; LEVELS],
-    vector: usize,
+    vectors: Range<usize>,
     to: &mut To<'_, '_>,
 ) {
-    if !lane.form.groups.is_multiple_of(LANES) {
+    if !lane.groups.is_multiple_of(LANES) {
         // A row adds the zeros that fill up its last sixteen groups: +0 - 0 is +0.
         each_vector!(V, v, sums[v] = sums[v].add(Avx512::splat(0.0)));
     }
@@ -429,8 +489,12 @@ fn add_up<const V: usize>(
     }
     let mut done = [[0.0; TILE]; V];
     each_vector!(V, v, sums[v].write(&mut done[v]));
-    for (v, done) in done.iter().enumerate() {
-        to.part.put_some(vector + v, to.row, &done[..to.count]);
+    for (vector, done) in vectors.zip(&done) {
+        // Of a length that is known, if it can be.
+        match to.count {
+            TILE => to.part.put_some(vector, to.row, done),
+            count => to.part.put_some(vector, to.row, &done[..count]),
+        }
     }
 }
 

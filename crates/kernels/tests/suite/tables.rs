@@ -95,17 +95,17 @@ fn single_functions_give_the_bits_of_vectors() {
     }
 }
 
-/// Three steps, one by one, together, and in parts, each held against the naive twin: read without
+/// Five steps, one by one, together, and in parts, each held against the naive twin: read without
 /// a change, applied again, and read in the pass that applies the step before.
 fn delta(table: &Kernels, kinds: usize, dk: usize, dv: usize) {
     let what = |part: &str| format!("{} {part} [{dk}, {dv}], kind {kinds}", table.isa());
     let mut rng = Rng::new(3);
     let start = kind(&mut rng, kinds, dk * dv);
     let inputs: Vec<[Vec<f32>; 3]> =
-        (0..3).map(|_| [dk, dk, dv].map(|len| kind(&mut rng, kinds, len))).collect();
-    let steps = [0, 1, 2].map(|n| {
+        (0..5).map(|_| [dk, dk, dv].map(|len| kind(&mut rng, kinds, len))).collect();
+    let steps = [0, 1, 2, 3, 4].map(|n| {
         let [q, k, v] = &inputs[n];
-        DeltaStep { q, k, v, decay: [0.9, 0.5, 0.8][n], beta: 0.7 }
+        DeltaStep { q, k, v, decay: [0.9, 0.5, 0.8, 0.7, 0.6][n], beta: 0.7 }
     });
 
     let [mut u, mut out] = [0; 2].map(|_| vec![f32::NAN; dv]);
@@ -140,7 +140,7 @@ fn delta(table: &Kernels, kinds: usize, dk: usize, dv: usize) {
         all.extend(naive_out);
         last = Some((before, naive_u));
     }
-    let (mut together, mut outs) = (start, vec![f32::NAN; 3 * dv]);
+    let (mut together, mut outs) = (start, vec![f32::NAN; steps.len() * dv]);
     table.delta_steps(&mut together, &steps, &mut u, &mut outs);
     assert_same_bits(&together, &state, &what("together, state"));
     assert_same_bits(&u, &last.expect("there were steps").1, &what("together, update"));
@@ -151,7 +151,13 @@ fn delta(table: &Kernels, kinds: usize, dk: usize, dv: usize) {
 
 #[test]
 fn the_delta_rule_gives_the_naive_bits_in_every_way_to_take_it() {
-    let shapes = (0..=70).map(|dv| (dv % 7 + 1, dv)).chain([(16, 16), (128, 128), (48, 200)]);
+    let shapes = (0..=70).map(|dv| (dv % 7 + 1, dv)).chain([
+        (16, 16),
+        (128, 128),
+        (48, 200),
+        (600, 24),
+        (9000, 2),
+    ]);
     for (dk, dv) in shapes {
         for kind in 0..KINDS {
             for table in Kernels::available() {
