@@ -1,9 +1,10 @@
 //! What the machine can do at best: bytes a second from memory and from the disk.
 
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::thread;
 use std::time::Instant;
+
+use kernels::{Cpu, Kernels, Precision, ladder};
+use store::{HostMemory, SlotMemory as _};
 
 use crate::fault::Fault;
 
@@ -15,8 +16,8 @@ const BUDGET_SHARE: u64 = 4;
 const PASS_BYTES: u64 = 256 << 20;
 /// Passes, of which the best counts.
 const PASSES: usize = 5;
-/// Sums that run beside each other: enough to keep loads under way.
-const LANES: usize = 32;
+/// The buffer is a multiple of this for each thread.
+const STEP_BYTES: usize = 4096;
 
 /// A buffer of so many times the largest cache is hardly held by it.
 const CACHE_TIMES: u64 = 4;
@@ -41,72 +42,36 @@ fn cache_bytes(text: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// Reads memory on as many threads as calculate. The buffer is given back before this returns.
+/// Reads memory on as many threads as calculate, in pages like those of the engine's slots and as
+/// `bench kernels` reads it. The buffer is given back before this returns.
 ///
 /// # Errors
 /// When the system has no memory for it.
 pub(crate) fn ram(threads: usize, budget_bytes: u64) -> Result<Ram, Fault> {
     let bytes = (budget_bytes / BUDGET_SHARE).min(BUFFER_BYTES_MAX);
-    let part = (bytes as usize / size_of::<u64>() / threads).max(LANES);
-    let mut buffer: Vec<u64> = Vec::new();
-    buffer.try_reserve_exact(part * threads).map_err(|error| {
+    let bytes = (bytes as usize).next_multiple_of(threads * STEP_BYTES);
+    let mut buffer = HostMemory.allocate(1, bytes).map_err(|error| {
         Fault::failed(format!("no memory to measure its speed in ({bytes} bytes): {error}"))
     })?;
-    buffer.resize(part * threads, 1);
-    let buffer_bytes = (buffer.len() * size_of::<u64>()) as u64;
-    let rounds = PASS_BYTES.div_ceil(buffer_bytes);
-    let barrier = Barrier::new(threads);
-    let clocks: Vec<Vec<(Instant, Instant)>> = thread::scope(|scope| {
-        let parts = buffer.chunks(part);
-        let workers: Vec<_> =
-            parts.map(|part| scope.spawn(|| passes(part, rounds, &barrier))).collect();
-        workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
-    });
-    let seconds = |pass: usize| {
-        let begun = clocks.iter().map(|times| times[pass].0).min()?;
-        let ended = clocks.iter().map(|times| times[pass].1).max()?;
-        Some((ended - begun).as_secs_f64())
-    };
-    let best = (0..PASSES).filter_map(seconds).fold(f64::INFINITY, f64::min);
-    Ok(Ram { gb_per_s: (buffer_bytes * rounds) as f64 / best / 1e9, buffer_bytes })
-}
-
-/// When each pass of one thread began and ended.
-fn passes(part: &[u64], rounds: u64, barrier: &Barrier) -> Vec<(Instant, Instant)> {
-    let pass = |_| {
-        barrier.wait();
+    let buffer = &mut *buffer[0];
+    buffer.fill(1);
+    let cpu = Cpu::new(Kernels::best(), threads, Precision::Fast).map_err(Fault::failed)?;
+    let rounds = PASS_BYTES.div_ceil(bytes as u64);
+    let mut best = f64::INFINITY;
+    for _ in 0..PASSES {
         let begun = Instant::now();
         for _ in 0..rounds {
-            black_box(sum(black_box(part)));
+            black_box(ladder::read(&cpu, black_box(buffer)));
         }
-        (begun, Instant::now())
-    };
-    (0..PASSES).map(pass).collect()
-}
-
-/// The plainest loop that waits for nothing but memory.
-fn sum(words: &[u64]) -> u64 {
-    let (blocks, rest) = words.as_chunks::<LANES>();
-    let mut sums = [0_u64; LANES];
-    for block in blocks {
-        for (sum, word) in sums.iter_mut().zip(block) {
-            *sum = sum.wrapping_add(*word);
-        }
+        best = best.min(begun.elapsed().as_secs_f64());
     }
-    sums.iter().chain(rest).fold(0, |sum, word| sum.wrapping_add(*word))
+    let read_bytes = bytes as u64 * rounds;
+    Ok(Ram { gb_per_s: read_bytes as f64 / best / 1e9, buffer_bytes: bytes as u64 })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_word_is_read() {
-        for count in [0, 1, LANES - 1, LANES, 3 * LANES + 5] {
-            let words: Vec<u64> = (1..=count as u64).collect();
-            assert_eq!(sum(&words), (count * (count + 1) / 2) as u64, "{count} words");
-        }
-    }
 
     #[test]
     fn memory_has_a_speed_on_any_number_of_threads() {
