@@ -16,8 +16,6 @@ const BUDGET_SHARE: u64 = 4;
 const PASS_BYTES: u64 = 256 << 20;
 /// Passes, of which the best counts.
 const PASSES: usize = 5;
-/// The buffer is a multiple of this for each thread.
-const STEP_BYTES: usize = 4096;
 
 /// A buffer of so many times the largest cache is hardly held by it.
 const CACHE_TIMES: u64 = 4;
@@ -48,15 +46,14 @@ fn cache_bytes(text: &str) -> Option<u64> {
 /// # Errors
 /// When the system has no memory for it.
 pub(crate) fn ram(threads: usize, budget_bytes: u64) -> Result<Ram, Fault> {
-    let bytes = (budget_bytes / BUDGET_SHARE).min(BUFFER_BYTES_MAX);
-    let bytes = (bytes as usize).next_multiple_of(threads * STEP_BYTES);
-    let mut buffer = HostMemory.allocate(1, bytes).map_err(|error| {
+    let bytes = (budget_bytes / BUDGET_SHARE).clamp(1, BUFFER_BYTES_MAX);
+    let mut buffer = HostMemory.allocate(1, bytes as usize).map_err(|error| {
         Fault::failed(format!("no memory to measure its speed in ({bytes} bytes): {error}"))
     })?;
     let buffer = &mut *buffer[0];
     buffer.fill(1);
     let cpu = Cpu::new(Kernels::best(), threads, Precision::Fast).map_err(Fault::failed)?;
-    let rounds = PASS_BYTES.div_ceil(bytes as u64);
+    let rounds = PASS_BYTES.div_ceil(bytes);
     let mut best = f64::INFINITY;
     for _ in 0..PASSES {
         let begun = Instant::now();
@@ -65,8 +62,7 @@ pub(crate) fn ram(threads: usize, budget_bytes: u64) -> Result<Ram, Fault> {
         }
         best = best.min(begun.elapsed().as_secs_f64());
     }
-    let read_bytes = bytes as u64 * rounds;
-    Ok(Ram { gb_per_s: read_bytes as f64 / best / 1e9, buffer_bytes: bytes as u64 })
+    Ok(Ram { gb_per_s: (bytes * rounds) as f64 / best / 1e9, buffer_bytes: bytes })
 }
 
 #[cfg(test)]
