@@ -45,7 +45,7 @@ const COPIED: usize = 4;
 
 /// Columns of a state, row after row. In place they would share a few sets of the cache.
 #[repr(align(64))]
-struct Copy([f32; ROOM]);
+struct Columns([f32; ROOM]);
 
 #[inline(always)]
 pub(crate) fn delta_steps<L: Num>(
@@ -60,7 +60,7 @@ pub(crate) fn delta_steps<L: Num>(
     if steps.len() < COPIED || columns == 0 {
         return steps_of::<L>(state, steps, 0..width, u, out);
     }
-    let mut copy = Copy([0.0; ROOM]);
+    let mut copy = Columns([0.0; ROOM]);
     for first in (0..width).step_by(columns) {
         let span = first..width.min(first + columns);
         let copy = &mut copy.0[..rows * span.len()];

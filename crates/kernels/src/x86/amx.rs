@@ -151,7 +151,7 @@ impl<const GROUP: usize> At<GROUP> {
 
     /// Group number `n` of a lane, for the blocks of a tile of vectors.
     #[inline(always)]
-    fn of(lane: &Lane<'_>, x: &Vectors<'_>, (tile, n): (usize, usize), exact: *mut Sums) -> Self {
+    fn of(lane: &Lane<'_>, x: &Quantised<'_>, (tile, n): (usize, usize), exact: *mut Sums) -> Self {
         let group = (lane.lane + n * LANES) * BLOCK * 2 * GROUP;
         At {
             weights: lane.weights.as_ptr().wrapping_add(n * TILE * GROUP),
@@ -298,7 +298,9 @@ fn sixteen_rows(
     const { assert!(MANY / VECTORS * LEVELS * SUMS <= WAITING, "as much as is planned") }
     scratch.sums.grow(tiles * LEVELS * SUMS);
     turn_params::<Avx512VnniDots>(m, first, scratch);
-    let x = Vectors::of(x, groups * group);
+    let blocks = x.n.div_ceil(BLOCK);
+    let fits = 2 * BLOCK * groups * group <= x.stride && x.ints.len() == blocks * x.stride;
+    assert!(fits && x.sums.len() == x.steps.len(), "blocks of {groups} groups");
     // A lane ahead: tiles that are loaded right after they were written wait for the writes.
     for step in 0..lanes + 1 {
         if step < lanes {
@@ -315,6 +317,7 @@ fn sixteen_rows(
             lane: lane_at(step, lanes),
             step,
             lanes,
+            shared: x.steps.len() / blocks,
         };
         let waiting = sums.all_mut().as_chunks_mut::<SUMS>().0.as_chunks_mut::<LEVELS>().0;
         let whole = x.n / VECTORS;
@@ -325,9 +328,9 @@ fn sixteen_rows(
                 // `x` hold vectors of so many groups.
                 unsafe {
                     match group {
-                        32 => lane_of::<32, $vectors>(&lane, &x, $tiles, waiting, next, &mut to),
-                        64 => lane_of::<64, $vectors>(&lane, &x, $tiles, waiting, next, &mut to),
-                        _ => lane_of::<128, $vectors>(&lane, &x, $tiles, waiting, next, &mut to),
+                        32 => lane_of::<32, $vectors>(&lane, x, $tiles, waiting, next, &mut to),
+                        64 => lane_of::<64, $vectors>(&lane, x, $tiles, waiting, next, &mut to),
+                        _ => lane_of::<128, $vectors>(&lane, x, $tiles, waiting, next, &mut to),
                     }
                 }
             };
@@ -346,33 +349,6 @@ fn sixteen_rows(
     }
 }
 
-/// Vectors in blocks, their lengths checked.
-struct Vectors<'a> {
-    /// [blocks, groups, BLOCK, 2, group] and what lies behind each block.
-    ints: &'a [i8],
-    /// Bytes from one block to the next.
-    stride: usize,
-    /// [blocks, padded groups, BLOCK]
-    steps: &'a [f32],
-    sums: &'a [f32],
-    /// Steps of a block.
-    shared: usize,
-    first: usize,
-    n: usize,
-}
-
-impl<'a> Vectors<'a> {
-    #[inline(always)]
-    fn of(x: &Quantised<'a>, cols: usize) -> Vectors<'a> {
-        let blocks = x.n.div_ceil(BLOCK);
-        let shared = x.steps.len() / blocks;
-        let fits = 2 * BLOCK * cols <= x.stride && x.ints.len() == blocks * x.stride;
-        assert!(fits && x.sums.len() == x.steps.len(), "blocks of {cols} columns");
-        let &Quantised { ints, stride, steps, sums, first, n, .. } = x;
-        Vectors { ints, stride, steps, sums, shared, first, n }
-    }
-}
-
 /// One lane of sixteen rows.
 struct Lane<'a> {
     /// Of the whole row.
@@ -386,6 +362,8 @@ struct Lane<'a> {
     /// How many came before it.
     step: usize,
     lanes: usize,
+    /// Steps of a block of vectors.
+    shared: usize,
 }
 
 /// The sums of one lane with some tiles of V vectors each, added to those that wait; with the last
@@ -397,7 +375,7 @@ struct Lane<'a> {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn lane_of<const GROUP: usize, const V: usize>(
     lane: &Lane<'_>,
-    x: &Vectors<'_>,
+    x: &Quantised<'_>,
     tiles: Range<usize>,
     waiting: &mut [[[f32; SUMS]; LEVELS]],
     next: &mut Next<'_>,
@@ -405,7 +383,7 @@ unsafe fn lane_of<const GROUP: usize, const V: usize>(
 ) {
     let count = (lane.groups + LANES - 1 - lane.lane) / LANES;
     let blocks = if V > BLOCK { 2 } else { 1 };
-    let there = (x.ints.len() / x.stride + 2 - blocks).div_ceil(2);
+    let there = (x.ints.len() / x.stride + 2 - blocks) / 2;
     assert!(tiles.end <= there && count * TILE * GROUP <= lane.weights.len(), "tiles {tiles:?}");
     let mut room = MaybeUninit::<[Sums; 2]>::uninit();
     let room = room.as_mut_ptr().cast::<Sums>();
@@ -427,7 +405,8 @@ unsafe fn lane_of<const GROUP: usize, const V: usize>(
         multiply_group!(0, tiles.start, 0);
     }
     for tile in tiles.clone() {
-        let (steps, x_sums) = (&x.steps[2 * tile * x.shared..], &x.sums[2 * tile * x.shared..]);
+        let (steps, x_sums) =
+            (&x.steps[2 * tile * lane.shared..], &x.sums[2 * tile * lane.shared..]);
         let mut sums = [Avx512::splat(0.0); VECTORS];
         for n in 0..count {
             let (tile, ahead) = if n + 1 < count { (tile, n + 1) } else { (tile + 1, 0) };
@@ -440,11 +419,11 @@ unsafe fn lane_of<const GROUP: usize, const V: usize>(
             let g = lane.lane + n * LANES;
             let scale = Avx512::read(&lane.scales[g * TILE..]);
             let bias = Avx512::read(&lane.biases[g * TILE..]);
-            let last = (blocks - 1) * x.shared + g * BLOCK + BLOCK;
+            let last = (blocks - 1) * lane.shared + g * BLOCK + BLOCK;
             let (steps, x_sums) = (&steps[..last], &x_sums[..last]);
             // Written out, or else the sums are not kept in registers.
             each_vector!(V, v, {
-                let at = g * BLOCK + v % BLOCK + v / BLOCK * x.shared;
+                let at = g * BLOCK + v % BLOCK + v / BLOCK * lane.shared;
                 // SAFETY: each load of sums has its sixteen numbers and is of a whole line; `at` is
                 // before `last`.
                 let (dots, step, x_sum) = unsafe {
