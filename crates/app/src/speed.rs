@@ -14,7 +14,7 @@ const POSITION: usize = 1024;
 /// allowance. The exact precision is bound by arithmetic and not by memory. Measured: 0.32 to 0.37
 /// on a synthetic 35B (4 bits), AMD EPYC (Zen 3, AVX2), 2 threads; half of that while other work
 /// kept both cores busy. The fast precision: 0.70 to 0.72 on the same shape with 2 threads of
-/// a Xeon (Sapphire Rapids); 0.46 with 16 of another, for which this hopes too much.
+/// a Xeon (Sapphire Rapids); 0.46 with 16 of another, of a ceiling that was measured too low.
 const EXACT_SHARE: f64 = 0.33;
 const FAST_SHARE: f64 = 0.7;
 

@@ -43,7 +43,7 @@ pub(crate) struct MachineArgs {
 pub(crate) enum Precision {
     /// Weights times floats of 32 bits
     Exact,
-    /// Packed weights times integers of 8 bits
+    /// Packed weights times integers of 15 bits
     Fast,
 }
 
