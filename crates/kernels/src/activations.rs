@@ -54,22 +54,34 @@ pub(crate) const fn unit(group: usize) -> usize {
 }
 
 /// Vectors of a block, where a table takes several side by side.
-pub(crate) const BLOCK: usize = 8;
+pub(crate) const WHOLE_BLOCK: usize = 16;
+/// Those of the last block, where no more are left.
+pub(crate) const HALF_BLOCK: usize = WHOLE_BLOCK / 2;
+
+/// Places that so many vectors take in blocks of `width`.
+const fn places(width: usize, vectors: usize) -> usize {
+    let least = if width == WHOLE_BLOCK { HALF_BLOCK } else { width };
+    let rest = vectors % width;
+    // More than half a block is a whole one.
+    let last = if rest > least { width } else { rest.next_multiple_of(least) };
+    vectors - rest + last
+}
 
 /// Vectors [n, cols] as integers: x ≈ step · integer for each group. They lie in blocks of `width`,
-/// the last of which may hold fewer.
+/// the last of which may hold fewer, and is half a block if that is enough.
 #[derive(Clone, Copy)]
 pub(crate) struct Quantised<'a> {
-    /// [blocks, groups, width, 2, group]: the upper bytes of a group, then the lower ones; behind
-    /// each block lies [`PADDING`].
+    /// One vector is [groups, 2, group]: the upper bytes of a group, then the lower ones. Those of
+    /// a block lie side by side, four integers of each: [groups, 2, group / 4, vectors, 4] of
+    /// sixteen, [groups, group / 4, 2, vectors, 4] of eight. Behind each block lies [`PADDING`].
     pub(crate) ints: &'a [i8],
-    /// 1 or [`BLOCK`].
+    /// 1 or [`WHOLE_BLOCK`].
     pub(crate) width: usize,
     /// Bytes from one block to the next.
     pub(crate) stride: usize,
-    /// [blocks, padded groups, width]
+    /// [blocks, padded groups, vectors of the block]
     pub(crate) steps: &'a [f32],
-    /// step · Σ integers: [blocks, padded groups, width].
+    /// step · Σ integers, like the steps.
     pub(crate) sums: &'a [f32],
     /// Where the first of them stands in the whole product.
     pub(crate) first: usize,
@@ -93,12 +105,14 @@ impl<'a> Quantised<'a> {
     #[inline(always)]
     pub(crate) fn some(&self, first: usize, count: usize) -> Quantised<'a> {
         let count = count.min(self.n - first);
-        let shared = self.steps.len() / self.n.div_ceil(self.width);
-        let (skipped, blocks) = (first / self.width, count.div_ceil(self.width));
+        let (places, skipped) = (places(self.width, count), first / self.width);
+        let shared = self.steps.len() / self::places(self.width, self.n);
+        let bytes = (self.stride - PADDING) / self.width * places;
+        let padding = count.div_ceil(self.width) * PADDING;
         Quantised {
-            ints: &self.ints[skipped * self.stride..][..blocks * self.stride],
-            steps: &self.steps[skipped * shared..][..blocks * shared],
-            sums: &self.sums[skipped * shared..][..blocks * shared],
+            ints: &self.ints[skipped * self.stride..][..bytes + padding],
+            steps: &self.steps[first * shared..][..places * shared],
+            sums: &self.sums[first * shared..][..places * shared],
             width: self.width,
             stride: self.stride,
             first: self.first + first,
@@ -137,25 +151,28 @@ impl Wanted<'_> {
     fn n(&self) -> usize {
         self.x.len() / self.cols
     }
-    fn blocks(&self) -> usize {
-        self.n().div_ceil(self.width)
+    /// Of the integers of so many vectors that make one block.
+    fn stride(&self, vectors: usize) -> usize {
+        places(self.width, vectors) * 2 * self.cols + PADDING
     }
-    /// Of the integers of a block.
-    fn stride(&self) -> usize {
-        self.width * 2 * self.cols + PADDING
+    /// Of the integers of all.
+    fn ints(&self) -> usize {
+        let padding = self.n().div_ceil(self.width) * PADDING;
+        places(self.width, self.n()) * 2 * self.cols + padding
     }
-    /// Steps of a block.
-    fn shared(&self) -> usize {
-        self.width * self.order.padded_groups(self.cols)
+    /// Steps of so many vectors.
+    fn shared(&self, vectors: usize) -> usize {
+        places(self.width, vectors) * self.order.padded_groups(self.cols)
     }
 }
 
 /// The vectors of a block, and where their integers go.
 pub(crate) struct Row<'x, 'a> {
-    /// [up to width, cols]
+    /// [up to `width`, cols]
     pub(crate) x: &'x [f32],
     pub(crate) cols: usize,
     pub(crate) order: Order,
+    /// Vectors that the block has places for.
     pub(crate) width: usize,
     pub(crate) ints: &'a mut [i8],
     pub(crate) steps: &'a mut [f32],
@@ -163,9 +180,9 @@ pub(crate) struct Row<'x, 'a> {
 }
 
 impl Activations {
-    /// The most bytes that `rows` vectors of up to `cols` columns take, in every order that
-    /// matrices of these layouts ask for.
-    pub(crate) fn bytes(rows: usize, cols: usize, quants: &[Quant]) -> usize {
+    /// The most bytes that `rows` vectors of up to `cols` columns in `sets` sets take, in every
+    /// order that matrices of these layouts ask for.
+    pub(crate) fn bytes((rows, sets): (usize, usize), cols: usize, quants: &[Quant]) -> usize {
         let mut orders: Vec<Order> = Vec::new();
         for order in quants.iter().filter_map(|quant| Order::of(*quant)) {
             if !orders.contains(&order) {
@@ -174,30 +191,35 @@ impl Activations {
         }
         let bytes =
             |order: &Order| 2 * cols + PADDING + order.padded_groups(cols) * 2 * size_of::<f32>();
-        rows.next_multiple_of(BLOCK) * orders.iter().map(bytes).sum::<usize>() + LINE
+        // Each set is filled up to half a block, and its vectors are one at least.
+        let places = rows + sets.min(rows) * (HALF_BLOCK - 1);
+        places * orders.iter().map(bytes).sum::<usize>() + LINE
     }
 
     /// Every block of every set, with places that nobody has filled.
     pub(crate) fn rows<'x, 'a>(&'a mut self, wanted: &[Wanted<'x>]) -> Vec<Row<'x, 'a>> {
-        let shared = wanted.iter().map(|wanted| wanted.blocks() * wanted.shared()).sum();
-        self.ints.grow(wanted.iter().map(|wanted| wanted.blocks() * wanted.stride()).sum());
+        let shared = wanted.iter().map(|wanted| wanted.shared(wanted.n())).sum();
+        self.ints.grow(wanted.iter().map(Wanted::ints).sum());
         grow(&mut self.steps, shared);
         grow(&mut self.sums, shared);
         let (mut ints, mut steps, mut sums) =
             (self.ints.all_mut(), &mut self.steps[..], &mut self.sums[..]);
-        let mut rows = Vec::with_capacity(wanted.iter().map(Wanted::blocks).sum());
+        let blocks = wanted.iter().map(|wanted| wanted.n().div_ceil(wanted.width)).sum();
+        let mut rows = Vec::with_capacity(blocks);
         for wanted in wanted {
             let &Wanted { x, cols, order, width } = wanted;
             for x in x.chunks(width * cols) {
-                let own = ints.split_off_mut(..wanted.stride()).expect(GROWN);
+                let vectors = x.len() / cols;
+                let (stride, shared) = (wanted.stride(vectors), wanted.shared(vectors));
+                let own = ints.split_off_mut(..stride).expect(GROWN);
                 rows.push(Row {
                     x,
                     cols,
                     order,
-                    width,
-                    ints: &mut own[..wanted.stride() - PADDING],
-                    steps: steps.split_off_mut(..wanted.shared()).expect(GROWN),
-                    sums: sums.split_off_mut(..wanted.shared()).expect(GROWN),
+                    width: places(width, vectors),
+                    ints: &mut own[..stride - PADDING],
+                    steps: steps.split_off_mut(..shared).expect(GROWN),
+                    sums: sums.split_off_mut(..shared).expect(GROWN),
                 });
             }
         }
@@ -210,12 +232,12 @@ impl Activations {
         let (mut ints, mut shared) = (0, 0);
         let view = |wanted: &Wanted<'_>| {
             let (first_int, first_shared) = (ints, shared);
-            ints += wanted.blocks() * wanted.stride();
-            shared += wanted.blocks() * wanted.shared();
+            ints += wanted.ints();
+            shared += wanted.shared(wanted.n());
             Quantised {
                 ints: &all[first_int..ints],
                 width: wanted.width,
-                stride: wanted.stride(),
+                stride: wanted.stride(wanted.width),
                 steps: &self.steps[first_shared..shared],
                 sums: &self.sums[first_shared..shared],
                 first: 0,

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::activations::{Activations, BLOCK, Order, Quantised, Wanted};
+use crate::activations::{Activations, Order, Quantised, WHOLE_BLOCK, Wanted};
 use crate::attention::Buffers;
 use crate::dots::TILE;
 use crate::ops::integers::TileScratch;
@@ -110,7 +110,7 @@ fn wanted<'x>(
         }?;
         let cols = product.matrix.cols();
         let width = match &kernels.blocks {
-            Some(blocks) if product.x.len() / cols >= blocks.from => BLOCK,
+            Some(blocks) if product.x.len() / cols >= blocks.from => WHOLE_BLOCK,
             _ => 1,
         };
         let new = Wanted { x: product.x, cols, order, width };
@@ -168,10 +168,10 @@ impl Cpu {
     }
 
     /// The most that calls leave allocated, with up to `rows` vectors of up to `cols` columns a
-    /// call and matrices of these layouts.
+    /// call, in up to `sets` slices, and matrices of these layouts.
     pub fn scratch_bytes(
         precision: Precision,
-        (rows, cols): (usize, usize),
+        (rows, sets, cols): (usize, usize, usize),
         quants: &[Quant],
         threads: usize,
     ) -> usize {
@@ -181,7 +181,7 @@ impl Cpu {
             Precision::Fast => {
                 decoded
                     + threads * TileScratch::bytes(cols)
-                    + Activations::bytes(rows, cols, quants)
+                    + Activations::bytes((rows, sets), cols, quants)
             }
         }
     }

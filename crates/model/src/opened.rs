@@ -259,12 +259,13 @@ impl Opened {
             matrices.chain(experts.map(|piece| (piece.quant, piece.cols))).collect();
         let quants: Vec<Quant> = all.iter().map(|(quant, _)| *quant).collect();
         let cols = all.iter().map(|(_, cols)| *cols).max().unwrap_or(0);
-        // A single row goes through all its experts together.
-        let vectors = rows.max(self.config.experts_per_token);
+        // A single row goes through all its experts together, several through as many at a time.
+        let sets = self.config.experts_per_token;
+        let vectors = rows.max(sets);
         let Settings { precision, threads, .. } = *settings;
         let Config { heads, kv_heads, head_dim, .. } = self.config;
         Scratch::bytes(&self.config, self.is_fused(), rows)
-            + Cpu::scratch_bytes(precision, (vectors, cols), &quants, threads) as u64
+            + Cpu::scratch_bytes(precision, (vectors, sets, cols), &quants, threads) as u64
             + Cpu::attend_bytes(heads, kv_heads, head_dim, settings.threads) as u64
     }
 

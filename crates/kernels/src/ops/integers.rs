@@ -144,7 +144,7 @@ fn add_sixteen<L: Lanes>(
 
 /// Groups of packed integers have from 32 to 128 columns.
 const MIN_GROUP: usize = 32;
-const MAX_GROUP: usize = 128;
+pub(crate) const MAX_GROUP: usize = 128;
 /// Floats of [`TileScratch::sums`].
 pub(crate) const WAITING: usize = 1 << 13;
 
@@ -152,9 +152,9 @@ pub(crate) const WAITING: usize = 1 << 13;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "sums and rows are for AMX"))]
 #[derive(Default)]
 pub(crate) struct TileScratch {
-    /// Unpacked weights: [columns of a panel / 4, 16 rows, 4].
+    /// Unpacked weights: [columns of a panel / 4, 16 rows, 4], or row by row for AMX.
     pub(crate) weights: Lines<u8>,
-    /// [groups, 16 rows]
+    /// [groups, 16 rows], or [16 rows, groups] for AMX.
     pub(crate) scales: Lines<f32>,
     pub(crate) biases: Lines<f32>,
     /// Sums that wait for others, where a table needs them in memory.
@@ -166,10 +166,11 @@ pub(crate) struct TileScratch {
 impl TileScratch {
     /// The most that matrices of so many columns ask for, whatever their layout and the table.
     pub(crate) const fn bytes(cols: usize) -> usize {
-        // Sixteen rows, or two times the groups of one lane of them.
-        let (all, lanes) = (TILE * cols, 2 * TILE * (cols / LANES + MAX_GROUP));
-        let weights = Lines::<u8>::bytes(if all > lanes { all } else { lanes });
-        let scales = Lines::<f32>::bytes(TILE * cols.div_ceil(MIN_GROUP));
+        // Sixteen rows, or the groups of one lane of them and two more.
+        let (all, lane) = (TILE * cols, TILE * (cols / LANES + 3 * MAX_GROUP));
+        let weights = Lines::<u8>::bytes(if all > lane { all } else { lane });
+        let scales = TILE * cols.div_ceil(MIN_GROUP).next_multiple_of(LANES);
+        let scales = Lines::<f32>::bytes(scales);
         // Eight bits, and two f32 for each of the smallest groups.
         let rows = Lines::<u8>::bytes(TILE * (cols + cols.div_ceil(MIN_GROUP) * 2 * 4));
         weights + 2 * scales + Lines::<f32>::bytes(WAITING) + rows

@@ -1,6 +1,6 @@
 //! From a vector of f32 to integers of fifteen bits in two bytes, one step a group.
 
-use crate::activations::{Row, planes, unit};
+use crate::activations::{Order, Row, planes, unit};
 
 /// Added and taken away again, it rounds to the nearest integer, ties to even: beyond 2^23 an f32
 /// has no fraction.
@@ -16,33 +16,45 @@ const TINY: f32 = 1e-30;
 /// of a group lie before the lower ones. One element that is not finite makes the step and the sum NaN.
 #[inline(always)]
 pub(crate) fn quantise(row: &mut Row<'_, '_>) {
-    let (group, width) = (row.order.group, row.width);
-    for (v, x) in row.x.chunks_exact(row.cols).enumerate() {
-        for (n, x) in x.chunks_exact(group).enumerate() {
-            let place = n * width + v;
-            let ints = &mut row.ints[2 * place * group..][..2 * group];
-            let (step, sum) = match (group, row.order.planes) {
-                (32, 1) => one::<32, 1>(x, ints),
-                (32, 2) => one::<32, 2>(x, ints),
-                (32, 4) => one::<32, 4>(x, ints),
-                (64, 1) => one::<64, 1>(x, ints),
-                (64, 2) => one::<64, 2>(x, ints),
-                (64, 4) => one::<64, 4>(x, ints),
-                (128, 1) => one::<128, 1>(x, ints),
-                (128, 2) => one::<128, 2>(x, ints),
-                (128, 4) => one::<128, 4>(x, ints),
-                _ => unreachable!("the group was checked when the matrix was made"),
-            };
-            (row.steps[place], row.sums[place]) = (step, sum);
-        }
+    let group = row.order.group;
+    let groups = row.x.chunks_exact(group).zip(row.ints.chunks_exact_mut(2 * group));
+    for (n, (x, ints)) in groups.enumerate() {
+        let (upper, lower) = ints.split_at_mut(group);
+        (row.steps[n], row.sums[n]) = quantise_group(row.order, x, upper, lower);
     }
-    let used = width * row.cols / group;
+    let used = row.cols / group;
     row.steps[used..].fill(0.0);
     row.sums[used..].fill(0.0);
 }
 
+/// The upper and the lower bytes of one group; its step and its sum.
 #[inline(always)]
-fn one<const GROUP: usize, const PLANES: usize>(x: &[f32], ints: &mut [i8]) -> (f32, f32) {
+pub(crate) fn quantise_group(
+    order: Order,
+    x: &[f32],
+    upper: &mut [i8],
+    lower: &mut [i8],
+) -> (f32, f32) {
+    match (order.group, order.planes) {
+        (32, 1) => one::<32, 1>(x, upper, lower),
+        (32, 2) => one::<32, 2>(x, upper, lower),
+        (32, 4) => one::<32, 4>(x, upper, lower),
+        (64, 1) => one::<64, 1>(x, upper, lower),
+        (64, 2) => one::<64, 2>(x, upper, lower),
+        (64, 4) => one::<64, 4>(x, upper, lower),
+        (128, 1) => one::<128, 1>(x, upper, lower),
+        (128, 2) => one::<128, 2>(x, upper, lower),
+        (128, 4) => one::<128, 4>(x, upper, lower),
+        _ => unreachable!("the group was checked when the matrix was made"),
+    }
+}
+
+#[inline(always)]
+fn one<const GROUP: usize, const PLANES: usize>(
+    x: &[f32],
+    upper: &mut [i8],
+    lower: &mut [i8],
+) -> (f32, f32) {
     let x: &[f32; GROUP] = x.try_into().expect("a whole group is always passed");
     // Magnitudes in order are their bits in order, and NaN lies above infinity.
     let mut largest = 0_i32;
@@ -51,18 +63,19 @@ fn one<const GROUP: usize, const PLANES: usize>(x: &[f32], ints: &mut [i8]) -> (
     }
     let largest = f32::from_bits(largest as u32);
     if !largest.is_finite() {
-        ints.fill(0);
+        upper.fill(0);
+        lower.fill(0);
         return (f32::NAN, f32::NAN);
     }
     if largest < TINY {
-        ints.fill(0);
+        upper.fill(0);
+        lower.fill(0);
         return (0.0, 0.0);
     }
     let inverse = LARGEST / largest;
     let x = laid::<GROUP, PLANES>(x);
     // Arrays of a known length, or else the loop is not made of whole registers.
-    const WHOLE: &str = "a group has two bytes a column";
-    let (upper, lower) = ints.split_at_mut(GROUP);
+    const WHOLE: &str = "a group has so many bytes";
     let upper: &mut [i8; GROUP] = upper.try_into().expect(WHOLE);
     let lower: &mut [i8; GROUP] = lower.try_into().expect(WHOLE);
     let mut total = 0_i32;

@@ -6,28 +6,38 @@
 )]
 
 use std::arch::asm;
-use std::arch::x86_64::{
-    __cpuid_count, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi32, _mm512_cvtepi32_ps,
-    _mm512_load_si512, _mm512_slli_epi32,
-};
+use std::arch::x86_64::__cpuid_count;
 use std::mem::MaybeUninit;
-use std::ops::Range;
 use std::sync::OnceLock;
 
+use self::beside::quantise_beside;
+use self::next::Next;
+use self::order::Order;
+use self::rows::{Unpacking, params};
+use self::sums::{Beside, turned};
+use super::avx2::Avx2;
 use super::avx512::Avx512;
-use super::dots::Avx512VnniDots;
-use super::tiles::wide_group;
-use crate::activations::{BLOCK, Quantised};
+use crate::activations::{HALF_BLOCK, Quantised, WHOLE_BLOCK};
 use crate::dots::TILE;
 use crate::lanes::{LANES, Num};
-use crate::ops::integers::{Form, TileScratch, Visit, WAITING, add_groups, turn_params, visit};
+use crate::ops::integers::{Form, TileScratch, WAITING, add_groups};
 use crate::rows::Part;
-use crate::scratch::{LINE, Lines};
+use crate::scratch::Lines;
 use crate::table::Blocks;
 use crate::{Kernels, Matrix, Planes};
 
+mod beside;
+mod next;
+mod order;
+mod rows;
+mod sums;
+
 pub(crate) static TABLE: Kernels = Kernels {
     isa: crate::Isa::Amx,
+    quantise: crate::table::operation!(
+        ["avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"],
+        quantise_beside, (row: R<'_, '_, '_>)
+    ),
     blocks: Some(Blocks {
         from: FEW,
         multiply: crate::table::operation!(
@@ -74,19 +84,21 @@ fn ask() -> bool {
     false
 }
 
-/// Fewer vectors than these are multiplied faster without tiles, whose steps take as long for one
-/// vector as for eight.
-const FEW: usize = 5;
+/// Fewer vectors than these are multiplied as fast row by row.
+const FEW: usize = 4;
 /// Vectors that go through a part of the rows before the next ones: the second cache holds them.
 const MANY: usize = 128;
-/// Vectors whose sums registers hold.
-const VECTORS: usize = 2 * BLOCK;
 /// Bytes of a row of a tile.
 const COLUMNS: usize = 64;
+/// Bytes of a tile.
+const BYTES: usize = TILE * COLUMNS;
 /// Sums of lanes that wait for another to be added to: one of each power of two.
 const LEVELS: usize = LANES.ilog2() as usize;
-/// Floats of the sums of sixteen rows with sixteen vectors.
-const SUMS: usize = TILE * VECTORS;
+/// Groups that are unpacked before they are multiplied: tiles that are loaded right after they were
+/// written wait for the writes.
+const AHEAD: usize = 2;
+/// Floats of the sums of sixteen rows with a block of vectors.
+const SUMS: usize = TILE * WHOLE_BLOCK;
 
 /// What `ldtilecfg` reads: the shape of each tile.
 #[repr(C, align(64))]
@@ -98,8 +110,8 @@ struct Shapes {
     rows: [u8; 16],
 }
 
-/// Tile 0 is of weights, four columns of sixteen rows a line; 1 and 2 are of a block of vectors
-/// each, upper and lower bytes in turn; 3 and 4 of their sums, 5 and 6 of those of another group.
+/// Tile 0 is of weights, a row a line; 1 and 2 are of vectors, four columns of each side by side a
+/// line; 3 and 4 are of sums, 5 and 6 of those of another group.
 struct Tiles;
 
 impl Tiles {
@@ -113,9 +125,9 @@ impl Tiles {
             rows: [0; 16],
         };
         shapes.row_bytes[..7].fill(COLUMNS as u16);
-        shapes.rows[..7].fill(2 * BLOCK as u8);
-        shapes.rows[0] = columns as u8 / 4;
-        shapes.row_bytes[1..3].fill(columns as u16);
+        shapes.rows[..7].fill(TILE as u8);
+        shapes.row_bytes[0] = columns as u16;
+        shapes.rows[1..3].fill(columns as u8 / 4);
         // SAFETY: the table with this code is handed out only where `is_permitted`; the shapes are
         // within what its palette allows. The compiler knows nothing of these registers.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const shapes, options(nostack, readonly)) }
@@ -130,86 +142,95 @@ impl Drop for Tiles {
     }
 }
 
-/// Exact sums of one group with two blocks: [blocks, vectors, upper and lower bytes, 16 rows].
+/// Exact sums of one group: a line a row. A block of sixteen vectors has one tile of the sums of
+/// upper bytes and one of lower ones, half a block has both in one.
 #[repr(C, align(64))]
-struct Sums([[[[i32; TILE]; 2]; BLOCK]; 2]);
+struct Exact([[[i32; WHOLE_BLOCK]; TILE]; 2]);
 
-/// Where one group of `GROUP` columns lies.
-struct At<const GROUP: usize> {
-    /// [group / 4, 16 rows, 4]
-    weights: *const u8,
-    /// [vectors, upper and lower bytes, group]
-    x: *const i8,
-    /// Bytes from one block to the next.
-    block: usize,
-    exact: *mut Sums,
+/// Columns of a tile.
+const fn tile_columns(group: usize) -> usize {
+    if group < COLUMNS { group } else { COLUMNS }
 }
 
-impl<const GROUP: usize> At<GROUP> {
-    /// Columns of a tile.
-    const TILE: usize = if GROUP < COLUMNS { GROUP } else { COLUMNS };
+/// What scales the rows of one group, [16 rows, 16 groups] from that group on.
+type Params = [f32; TILE * LANES - LANES + 1];
 
-    /// Group number `n` of a lane, for the blocks of a tile of vectors.
-    #[inline(always)]
-    fn of(lane: &Lane<'_>, x: &Quantised<'_>, (tile, n): (usize, usize), exact: *mut Sums) -> Self {
-        let group = (lane.lane + n * LANES) * BLOCK * 2 * GROUP;
-        At {
-            weights: lane.weights.as_ptr().wrapping_add(n * TILE * GROUP),
-            x: x.ints.as_ptr().wrapping_add(2 * tile * x.stride + group),
-            block: x.stride,
-            exact,
-        }
+/// Where one group of `GROUP` columns lies.
+struct At {
+    /// [tiles, 16 rows, columns of a tile]
+    weights: *const u8,
+    /// [tiles, columns of a tile / 4, vectors side by side, 4]: see [`Quantised`].
+    x: *const i8,
+    /// Whether it is of a whole block.
+    is_whole: bool,
+}
+
+/// Multiplies one group with a block and writes the sums.
+///
+/// # Safety
+/// The tiles have the shapes of [`Tiles`] for this group. There are 16·GROUP bytes of weights, and
+/// of `x` 32·GROUP in a whole block, else half as many.
+#[inline]
+unsafe fn multiply<const GROUP: usize>(at: At, turn: usize, exact: *mut Exact) {
+    let At { weights, x, is_whole } = at;
+    // Two groups have tiles of their own, so that one does not wait for the other.
+    macro_rules! products {
+        ($upper:literal, $lower:literal) => {
+            // SAFETY: the caller's; each store fills a tile of `exact`.
+            unsafe {
+                asm!(concat!("tilezero ", $upper), options(nostack, nomem));
+                if is_whole {
+                    asm!(concat!("tilezero ", $lower), options(nostack, nomem));
+                }
+                for (n, first) in (0..GROUP).step_by(tile_columns(GROUP)).enumerate() {
+                    asm!(
+                        "tileloadd tmm0, [{weights} + {row} * 1]",
+                        "tileloadd tmm1, [{x} + {line} * 1]",
+                        concat!("tdpbusd ", $upper, ", tmm0, tmm1"),
+                        weights = in(reg) weights.add(TILE * first),
+                        row = in(reg) tile_columns(GROUP),
+                        x = in(reg) x.add(n * BYTES), line = in(reg) COLUMNS,
+                        options(nostack, readonly)
+                    );
+                    if is_whole {
+                        asm!(
+                            "tileloadd tmm2, [{x} + {line} * 1]",
+                            concat!("tdpbusd ", $lower, ", tmm0, tmm2"),
+                            x = in(reg) x.add(GROUP * WHOLE_BLOCK + n * BYTES),
+                            line = in(reg) COLUMNS,
+                            options(nostack, readonly)
+                        );
+                    }
+                }
+                asm!(
+                    concat!("tilestored [{to} + {line} * 1], ", $upper),
+                    to = in(reg) &raw mut (*exact).0[0], line = in(reg) COLUMNS, options(nostack)
+                );
+                if is_whole {
+                    asm!(
+                        concat!("tilestored [{to} + {line} * 1], ", $lower),
+                        to = in(reg) &raw mut (*exact).0[1], line = in(reg) COLUMNS,
+                        options(nostack)
+                    );
+                }
+            }
+        };
+    }
+    match turn {
+        0 => products!("tmm3", "tmm4"),
+        _ => products!("tmm5", "tmm6"),
     }
 }
 
-/// Multiplies one group with one block or two and writes the sums.
-macro_rules! multiply {
-    ($one:literal, $two:literal, $both:expr, $at:expr) => {{
-        let At { weights, x, block, exact } = $at;
-        asm!(concat!("tilezero ", $one), options(nostack, nomem));
-        if $both {
-            asm!(concat!("tilezero ", $two), options(nostack, nomem));
-        }
-        for first in (0..GROUP).step_by(At::<GROUP>::TILE) {
-            asm!(
-                "tileloadd tmm0, [{weights} + {line} * 1]",
-                "tileloadd tmm1, [{x} + {stride} * 1]",
-                concat!("tdpbsud ", $one, ", tmm1, tmm0"),
-                weights = in(reg) weights.add(TILE * first), line = in(reg) COLUMNS,
-                x = in(reg) x.add(first), stride = in(reg) GROUP,
-                options(nostack, readonly)
-            );
-            if $both {
-                asm!(
-                    "tileloadd tmm2, [{x} + {stride} * 1]",
-                    concat!("tdpbsud ", $two, ", tmm2, tmm0"),
-                    x = in(reg) x.add(block + first), stride = in(reg) GROUP,
-                    options(nostack, readonly)
-                );
-            }
-        }
-        asm!(
-            concat!("tilestored [{to} + {line} * 1], ", $one),
-            to = in(reg) &raw mut (*exact).0[0], line = in(reg) COLUMNS, options(nostack)
-        );
-        if $both {
-            asm!(
-                concat!("tilestored [{to} + {line} * 1], ", $two),
-                to = in(reg) &raw mut (*exact).0[1], line = in(reg) COLUMNS, options(nostack)
-            );
-        }
-    }};
-}
-
-/// Does something for each of up to sixteen vectors, their numbers known to the compiler.
-macro_rules! each_vector {
-    ($count:ident, $v:ident, $body:expr) => {
-        each_vector!(@ $count, $v, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+/// Does something for each of up to sixteen sums, their numbers known to the compiler.
+macro_rules! each_sum {
+    ($sums:ty, $n:ident, $body:expr) => {
+        each_sum!(@ $sums, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     };
-    (@ $count:ident, $v:ident, $body:expr, $($number:literal)*) => {{
+    (@ $sums:ty, $n:ident, $body:expr, $($number:literal)*) => {{
         $(
-            if const { $number < $count } {
-                let $v = $number;
+            if const { $number < TILE / <$sums>::ROWS } {
+                let $n = $number;
                 $body;
             }
         )*
@@ -220,6 +241,7 @@ macro_rules! each_vector {
 #[inline(always)]
 fn blocks(m: &Matrix<'_>, x: &Quantised<'_>, part: &mut Part<'_>, scratch: &mut TileScratch) {
     let form = Form::of(m);
+    let order = Order::of(&form);
     let _tiles = Tiles::new(form.group.min(COLUMNS));
     for begin in (0..x.n).step_by(MANY) {
         let x = x.some(begin, MANY);
@@ -229,14 +251,14 @@ fn blocks(m: &Matrix<'_>, x: &Quantised<'_>, part: &mut Part<'_>, scratch: &mut 
             if count == TILE {
                 // Later vectors find the rows in the second cache.
                 let mut next = match begin {
-                    0 => Next::of(m, first + TILE, form.groups * x.n.div_ceil(VECTORS)),
+                    0 => Next::of(m, first + TILE, form.groups * x.n.div_ceil(WHOLE_BLOCK)),
                     _ => Next::nothing(),
                 };
-                sixteen_rows(m, &form, first, &mut next, &x, to, scratch);
+                sixteen_rows(m, &order, first, &mut next, &x, to, scratch);
             } else {
                 let mut copy = std::mem::take(&mut scratch.rows);
                 let rows = filled_up(m, first, &mut copy);
-                sixteen_rows(&rows, &form, 0, &mut Next::nothing(), &x, to, scratch);
+                sixteen_rows(&rows, &order, 0, &mut Next::nothing(), &x, to, scratch);
                 scratch.rows = copy;
             }
         }
@@ -271,268 +293,201 @@ struct To<'p, 'a> {
     part: &'p mut Part<'a>,
 }
 
-/// The lane that comes after so many others. Lanes are added as [`Lanes::sum`](crate::lanes::Lanes)
-/// adds those of a register, l and l + 8 first: in this order few sums wait for another.
-fn lane_at(step: usize, lanes: usize) -> usize {
-    if lanes == 1 { 0 } else { step.reverse_bits() >> (usize::BITS - lanes.ilog2()) }
-}
-
-/// Sixteen rows from `first` on, a row a lane, in the order of `integers::row_dot`: what are lanes
-/// there are sums one after the other here.
+/// Sixteen rows from `first` on, each with every vector in the order of `integers::row_dot`: what
+/// are lanes there are sums one after the other here.
 #[inline(always)]
 fn sixteen_rows(
     m: &Matrix<'_>,
-    form: &Form,
+    order: &Order,
     first: usize,
-    next: &mut Next<'_>,
+    next: &mut Next,
     x: &Quantised<'_>,
-    mut to: To<'_, '_>,
+    to: To<'_, '_>,
     scratch: &mut TileScratch,
 ) {
-    let &Form { group, groups, .. } = form;
-    // A row has zeros from its last group on: with eight groups, sums of eight lanes are enough.
-    let lanes = groups.next_power_of_two().min(LANES);
-    let tiles = x.n.div_ceil(VECTORS);
-    let of_lane = groups.div_ceil(LANES) * TILE * group;
-    scratch.weights.grow(2 * of_lane);
-    const { assert!(MANY / VECTORS * LEVELS * SUMS <= WAITING, "as much as is planned") }
-    scratch.sums.grow(tiles * LEVELS * SUMS);
-    turn_params::<Avx512VnniDots>(m, first, scratch);
-    let blocks = x.n.div_ceil(BLOCK);
-    let fits = 2 * BLOCK * groups * group <= x.stride && x.ints.len() == blocks * x.stride;
-    assert!(fits && x.sums.len() == x.steps.len(), "blocks of {groups} groups");
-    // A lane ahead: tiles that are loaded right after they were written wait for the writes.
-    for step in 0..lanes + 1 {
-        if step < lanes {
-            let out = &mut scratch.weights.all_mut()[step % 2 * of_lane..][..of_lane];
-            visit(m, Unpack { first, lane: lane_at(step, lanes), out });
+    let (group, groups) = (order.group, order.groups.len());
+    let ring = groups.div_ceil(LANES) + AHEAD;
+    scratch.weights.grow(ring * TILE * group);
+    const { assert!(MANY / WHOLE_BLOCK * LEVELS * SUMS <= WAITING, "as much as is planned") }
+    scratch.sums.grow(x.n.div_ceil(WHOLE_BLOCK) * LEVELS * SUMS);
+    params(m, first, groups, scratch);
+    let TileScratch { weights, scales, biases, sums, .. } = scratch;
+    let walk = Walk {
+        order,
+        unpacking: Unpacking::of(m, group, first, &mut weights.all_mut()[..ring * TILE * group]),
+        scales: scales.all(),
+        biases: biases.all(),
+        waiting: sums.all_mut().as_chunks_mut::<SUMS>().0.as_chunks_mut::<LEVELS>().0,
+        next,
+        to,
+    };
+    // SAFETY: the table's features; the tiles have their shapes.
+    unsafe {
+        match group {
+            32 => walk.run::<32>(x),
+            64 => walk.run::<64>(x),
+            _ => walk.run::<128>(x),
         }
-        let Some(step) = step.checked_sub(1) else { continue };
-        let TileScratch { weights, scales, biases, sums, .. } = &mut *scratch;
-        let lane = Lane {
-            groups,
-            weights: &weights.all()[step % 2 * of_lane..][..of_lane],
-            scales: &scales.all()[..TILE * groups],
-            biases: &biases.all()[..TILE * groups],
-            lane: lane_at(step, lanes),
-            step,
-            lanes,
-            shared: x.steps.len() / blocks,
-        };
-        let waiting = sums.all_mut().as_chunks_mut::<SUMS>().0.as_chunks_mut::<LEVELS>().0;
-        let whole = x.n / VECTORS;
-        let rest = x.n % VECTORS;
-        macro_rules! each_group {
-            ($vectors:literal, $tiles:expr) => {
-                // SAFETY: the table's instructions; the tiles have their shapes; the blocks of
-                // `x` hold vectors of so many groups.
+    }
+}
+
+/// A number below twice the places of a ring.
+#[inline(always)]
+fn wrapped(place: usize, places: usize) -> usize {
+    if place < places { place } else { place - places }
+}
+
+/// What one walk over sixteen rows needs.
+struct Walk<'a, 'p> {
+    order: &'a Order,
+    unpacking: Unpacking<'a>,
+    /// [steps of lanes, 16 rows, 16 groups]
+    scales: &'a [f32],
+    biases: &'a [f32],
+    waiting: &'a mut [[[f32; SUMS]; LEVELS]],
+    next: &'a mut Next,
+    to: To<'a, 'p>,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// Scales and biases of one group.
+    #[inline(always)]
+    fn params(&self, group: usize) -> [&'a Params; 2] {
+        let first = group / LANES * TILE * LANES + group % LANES;
+        let of = |all: &'a [f32]| all[first..].first_chunk().expect("steps are whole");
+        [of(self.scales), of(self.biases)]
+    }
+
+    /// All lanes, one after the other; each with all blocks of vectors, the half one last. While a
+    /// group is scaled, the next one is multiplied, and the one after that is unpacked.
+    ///
+    /// # Safety
+    /// The processor has the features, and the tiles have the shapes of [`Tiles`] for this group.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+    unsafe fn run<const GROUP: usize>(mut self, x: &Quantised<'_>) {
+        let order = self.order;
+        let padded = order.groups.len().next_multiple_of(LANES);
+        let blocks = x.n.div_ceil(WHOLE_BLOCK);
+        let whole = if x.n % WHOLE_BLOCK > HALF_BLOCK { blocks } else { x.n / WHOLE_BLOCK };
+        let bytes = |is_whole| 2 * GROUP * if is_whole { WHOLE_BLOCK } else { HALF_BLOCK };
+        let there = (blocks - 1) * x.stride + order.groups.len() * bytes(whole == blocks);
+        assert!(there <= x.ints.len(), "{blocks} blocks");
+        let ring = self.unpacking.places();
+        let mut room = MaybeUninit::<[Exact; 2]>::uninit();
+        let room = room.as_mut_ptr().cast::<Exact>();
+        // Of the lane's first group in the ring.
+        let mut base = 0;
+        macro_rules! multiply_group {
+            ($turn:expr, $base:expr, $group:expr, $block:expr, $n:expr) => {
+                // SAFETY: the caller's shapes. The ring has so many bytes at each of its places;
+                // those of the group in this block lie before `there`.
                 unsafe {
-                    match group {
-                        32 => lane_of::<32, $vectors>(&lane, x, $tiles, waiting, next, &mut to),
-                        64 => lane_of::<64, $vectors>(&lane, x, $tiles, waiting, next, &mut to),
-                        _ => lane_of::<128, $vectors>(&lane, x, $tiles, waiting, next, &mut to),
-                    }
+                    let is_whole = $block < whole;
+                    let place = wrapped($base + $n, ring);
+                    let at = At {
+                        weights: self.unpacking.start().add(place * TILE * GROUP),
+                        x: x.ints.as_ptr().add($block * x.stride + $group * bytes(is_whole)),
+                        is_whole,
+                    };
+                    multiply::<GROUP>(at, $turn, room.add($turn));
                 }
             };
         }
-        if whole > 0 {
-            each_group!(16, 0..whole);
+        for group in order.groups.iter().take(AHEAD) {
+            self.unpacking.group(*group);
         }
-        // What a block has place for beyond its vectors is calculated too, and not looked at.
-        match rest {
-            0 => {}
-            1..=4 => each_group!(4, whole..whole + 1),
-            5..=8 => each_group!(8, whole..whole + 1),
-            9..=12 => each_group!(12, whole..whole + 1),
-            _ => each_group!(16, whole..whole + 1),
+        let mut turn = 0;
+        multiply_group!(0, 0, 0, 0, 0);
+        for (step, lane) in order.lanes.iter().enumerate() {
+            let (groups, after) = (&order.groups[lane.clone()], order.groups.get(lane.end));
+            // Here and not between the groups, where a call would push all sums out of registers.
+            for group in order.groups[lane.start..].iter().skip(AHEAD).take(groups.len()) {
+                self.unpacking.group(*group);
+            }
+            macro_rules! each_block {
+                ($sums:ty, $blocks:expr) => {
+                    for block in $blocks {
+                        let shared = block * WHOLE_BLOCK * padded;
+                        let (steps, x_sums) = (&x.steps[shared..], &x.sums[shared..]);
+                        let mut sums = [<$sums>::splat(0.0); TILE];
+                        for (n, &g) in groups.iter().enumerate() {
+                            if let Some(g) = groups.get(n + 1) {
+                                multiply_group!(1 - turn, base, g, block, n + 1);
+                            } else if block + 1 < blocks {
+                                multiply_group!(1 - turn, base, groups[0], block + 1, 0);
+                            } else if let Some(g) = after {
+                                multiply_group!(1 - turn, base, g, 0, n + 1);
+                            }
+                            self.next.announce();
+                            let exact = room.wrapping_add(turn);
+                            turn = 1 - turn;
+                            let shared = [steps, x_sums].map(|of| <$sums>::beside(of, g));
+                            // SAFETY: the tiles of `exact` for such a block were filled.
+                            unsafe { add_group(&mut sums, exact, self.params(g), shared) }
+                        }
+                        self.add_up((step, block), sums, x);
+                    }
+                };
+            }
+            each_block!(Avx512, 0..whole);
+            each_block!(Avx2, whole..blocks);
+            base = wrapped(base + groups.len(), ring);
+        }
+    }
+
+    /// Adds the sums of a lane to those that wait, or lets them wait.
+    #[inline(always)]
+    fn add_up<S: Beside>(
+        &mut self,
+        (step, block): (usize, usize),
+        mut sums: [S; TILE],
+        x: &Quantised<'_>,
+    ) {
+        if !self.order.groups.len().is_multiple_of(LANES) {
+            // A row adds the zeros that fill up its last sixteen groups: +0 - 0 is +0.
+            each_sum!(S, n, sums[n] = sums[n].add(S::splat(0.0)));
+        }
+        // As in counting: two sums of as many lanes are added, and then those of twice as many.
+        let full = step.trailing_ones() as usize;
+        for level in &self.waiting[block][..full] {
+            let level = level.as_chunks::<LANES>().0;
+            each_sum!(S, n, sums[n] = S::read(&level[n]).add(sums[n]));
+        }
+        let level = &mut self.waiting[block][full.min(LEVELS - 1)];
+        each_sum!(S, n, sums[n].write(&mut level.as_chunks_mut::<LANES>().0[n]));
+        if step + 1 < self.order.lanes.len() {
+            return;
+        }
+        let done = turned(level, S::VECTORS);
+        let first = block * WHOLE_BLOCK;
+        let vectors = x.first + first..x.first + x.n.min(first + S::VECTORS);
+        for (vector, done) in vectors.zip(&done) {
+            // Of a length that is known, if it can be.
+            match self.to.count {
+                TILE => self.to.part.put_some(vector, self.to.row, done),
+                count => self.to.part.put_some(vector, self.to.row, &done[..count]),
+            }
         }
     }
 }
 
-/// One lane of sixteen rows.
-struct Lane<'a> {
-    /// Of the whole row.
-    groups: usize,
-    /// [groups of the lane, group / 4, 16 rows, 4]
-    weights: &'a [u8],
-    /// [groups, 16 rows]
-    scales: &'a [f32],
-    biases: &'a [f32],
-    lane: usize,
-    /// How many came before it.
-    step: usize,
-    lanes: usize,
-    /// Steps of a block of vectors.
-    shared: usize,
-}
-
-/// The sums of one lane with some tiles of V vectors each, added to those that wait; with the last
-/// lane they are done. While a group is scaled, the next one is multiplied, across tiles too.
+/// Adds what a group gives to the sums of sixteen rows.
 ///
 /// # Safety
-/// The processor has the features, and the tiles have the shapes of [`Tiles`] for this group. Each
-/// block of `x` holds the groups of the lane.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn lane_of<const GROUP: usize, const V: usize>(
-    lane: &Lane<'_>,
-    x: &Quantised<'_>,
-    tiles: Range<usize>,
-    waiting: &mut [[[f32; SUMS]; LEVELS]],
-    next: &mut Next<'_>,
-    to: &mut To<'_, '_>,
-) {
-    let count = (lane.groups + LANES - 1 - lane.lane) / LANES;
-    let blocks = if V > BLOCK { 2 } else { 1 };
-    let there = (x.ints.len() / x.stride + 2 - blocks) / 2;
-    assert!(tiles.end <= there && count * TILE * GROUP <= lane.weights.len(), "tiles {tiles:?}");
-    let mut room = MaybeUninit::<[Sums; 2]>::uninit();
-    let room = room.as_mut_ptr().cast::<Sums>();
-    macro_rules! multiply_group {
-        ($turn:expr, $tile:expr, $n:expr) => {{
-            let at = At::<GROUP>::of(lane, x, ($tile, $n), room.wrapping_add($turn));
-            // SAFETY: the caller's shapes. Tiles are read of TILE·GROUP bytes of weights and of the
-            // 2·BLOCK·GROUP of each block that this group has; each store fills the sums of a block.
-            unsafe {
-                match $turn {
-                    0 => multiply!("tmm3", "tmm4", V > BLOCK, at),
-                    _ => multiply!("tmm5", "tmm6", V > BLOCK, at),
-                }
-            }
-        }};
-    }
-    let mut turn = 0;
-    if count > 0 {
-        multiply_group!(0, tiles.start, 0);
-    }
-    for tile in tiles.clone() {
-        let (steps, x_sums) =
-            (&x.steps[2 * tile * lane.shared..], &x.sums[2 * tile * lane.shared..]);
-        let mut sums = [Avx512::splat(0.0); VECTORS];
-        for n in 0..count {
-            let (tile, ahead) = if n + 1 < count { (tile, n + 1) } else { (tile + 1, 0) };
-            if tile < tiles.end {
-                multiply_group!(1 - turn, tile, ahead);
-            }
-            next.announce();
-            let exact = room.wrapping_add(turn);
-            turn = 1 - turn;
-            let g = lane.lane + n * LANES;
-            let scale = Avx512::read(&lane.scales[g * TILE..]);
-            let bias = Avx512::read(&lane.biases[g * TILE..]);
-            let last = (blocks - 1) * lane.shared + g * BLOCK + BLOCK;
-            let (steps, x_sums) = (&steps[..last], &x_sums[..last]);
-            // Written out, or else the sums are not kept in registers.
-            each_vector!(V, v, {
-                let at = g * BLOCK + v % BLOCK + v / BLOCK * lane.shared;
-                // SAFETY: each load of sums has its sixteen numbers and is of a whole line; `at` is
-                // before `last`.
-                let (dots, step, x_sum) = unsafe {
-                    let [upper, lower] = &(*exact).0[v / BLOCK][v % BLOCK];
-                    let upper = _mm512_load_si512(upper.as_ptr().cast());
-                    let lower = _mm512_load_si512(lower.as_ptr().cast());
-                    let dots = _mm512_add_epi32(_mm512_slli_epi32(upper, 7), lower);
-                    (_mm512_cvtepi32_ps(dots), *steps.get_unchecked(at), *x_sums.get_unchecked(at))
-                };
-                let (step, x_sum) = (Avx512::splat(step), Avx512::splat(x_sum));
-                sums[v] = add_groups(Avx512(dots), scale, bias, step, x_sum, sums[v]);
-            });
-        }
-        let first = tile * VECTORS;
-        let vectors = x.first + first..x.first + x.n.min(first + V);
-        add_up::<V>(lane, sums, &mut waiting[tile], vectors, to);
-    }
-}
-
-/// Adds the sums of a lane to those that wait, or lets them wait.
+/// The tiles of `exact` for such a block were filled.
 #[inline(always)]
-fn add_up<const V: usize>(
-    lane: &Lane<'_>,
-    mut sums: [Avx512; VECTORS],
-    waiting: &mut [[f32; SUMS]; LEVELS],
-    vectors: Range<usize>,
-    to: &mut To<'_, '_>,
+unsafe fn add_group<S: Beside>(
+    sums: &mut [S; TILE],
+    exact: *const Exact,
+    [scales, biases]: [&Params; 2],
+    [step, x_sum]: [S; 2],
 ) {
-    if !lane.groups.is_multiple_of(LANES) {
-        // A row adds the zeros that fill up its last sixteen groups: +0 - 0 is +0.
-        each_vector!(V, v, sums[v] = sums[v].add(Avx512::splat(0.0)));
-    }
-    // As in counting: two sums of as many lanes are added, and then those of twice as many.
-    let full = lane.step.trailing_ones() as usize;
-    for level in &waiting[..full] {
-        let level = level.as_chunks::<TILE>().0;
-        each_vector!(V, v, sums[v] = Avx512::read(&level[v]).add(sums[v]));
-    }
-    if lane.step + 1 < lane.lanes {
-        let level = waiting[full].as_chunks_mut::<TILE>().0;
-        return each_vector!(V, v, sums[v].write(&mut level[v]));
-    }
-    let mut done = [[0.0; TILE]; V];
-    each_vector!(V, v, sums[v].write(&mut done[v]));
-    for (vector, done) in vectors.zip(&done) {
-        // Of a length that is known, if it can be.
-        match to.count {
-            TILE => to.part.put_some(vector, to.row, done),
-            count => to.part.put_some(vector, to.row, &done[..count]),
-        }
-    }
-}
-
-/// What the next sixteen rows need, asked for a share at a time: as many requests as the processor
-/// keeps open would hold it up if they came at once. The second cache is near enough.
-struct Next<'a> {
-    planes: [&'a [u8]; 3],
-    /// Bytes of each that are asked for at a time.
-    shares: [usize; 3],
-}
-
-impl<'a> Next<'a> {
-    #[inline(always)]
-    fn of(m: &Matrix<'a>, first: usize, shares: usize) -> Next<'a> {
-        if first + TILE > m.rows() {
-            return Next::nothing();
-        }
-        let planes = m.planes();
-        let planes = [planes.weights, planes.scales, planes.biases].map(|plane| {
-            let bytes = plane.len() / m.rows();
-            &plane[first * bytes..][..TILE * bytes]
-        });
-        let shares = planes.map(|plane| plane.len().div_ceil(LINE).div_ceil(shares) * LINE);
-        Next { planes, shares }
-    }
-
-    #[inline(always)]
-    fn nothing() -> Next<'a> {
-        Next { planes: [&[]; 3], shares: [0; 3] }
-    }
-
-    #[inline(always)]
-    fn announce(&mut self) {
-        for (plane, share) in self.planes.iter_mut().zip(self.shares) {
-            let (now, later) = plane.split_at(share.min(plane.len()));
-            *plane = later;
-            for line in now.chunks(LINE) {
-                // SAFETY: the table's instructions; a request touches nothing.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
-            }
-        }
-    }
-}
-
-/// Unpacks the groups of one lane.
-struct Unpack<'s> {
-    first: usize,
-    lane: usize,
-    out: &'s mut [u8],
-}
-
-impl Visit for Unpack<'_> {
-    #[inline(always)]
-    fn visit<const BITS: usize, const GROUP: usize>(self, m: &Matrix<'_>) {
-        let (groups, bytes) = (m.cols() / GROUP, GROUP * BITS / 8);
-        let rows = &m.planes().weights[self.first * groups * bytes..][..TILE * groups * bytes];
-        let out = self.out.chunks_exact_mut(TILE * GROUP);
-        for (group, out) in (self.lane..groups).step_by(LANES).zip(out) {
-            wide_group::<BITS, GROUP>(rows, group * bytes, out);
-        }
-    }
+    // Written out, or else the sums are not kept in registers.
+    each_sum!(S, n, {
+        let row = n * S::ROWS;
+        // SAFETY: the caller's; there are sixteen rows.
+        let dots = unsafe { S::dots(exact, row) };
+        let (scale, bias) = (S::of_rows(scales, row), S::of_rows(biases, row));
+        sums[n] = add_groups(dots, scale, bias, step, x_sum, sums[n]);
+    });
 }

@@ -95,7 +95,7 @@ pub(super) fn four<G: Group, const BITS: usize, const GROUP: usize, const V: usi
 
 /// A group of 64 integers, or one of 32 twice.
 #[inline(always)]
-fn sixty_four<const BITS: usize, const GROUP: usize>(weights: &[u8]) -> __m512i {
+pub(super) fn sixty_four<const BITS: usize, const GROUP: usize>(weights: &[u8]) -> __m512i {
     if GROUP == 32 {
         return x86!(_mm512_broadcast_i64x4(thirty_two::<BITS, GROUP>(weights, 0)));
     }

@@ -187,34 +187,6 @@ pub(super) fn wide_words(rows: &[u8], bytes: usize, at: usize) -> [__m512i; WORD
     })
 }
 
-/// One group of sixteen rows, from byte `at` of each on.
-#[inline(always)]
-pub(super) fn wide_group<const BITS: usize, const GROUP: usize>(
-    rows: &[u8],
-    at: usize,
-    out: &mut [u8],
-) {
-    if !matches!(BITS, 2 | 4 | 8) {
-        return straddling::<BITS, GROUP>(rows, at, out);
-    }
-    let (of_row, of_group) = (rows.len() / TILE, GROUP * BITS / 8);
-    if of_group < 16 {
-        let mut few = [0; TILE * 16];
-        for (few, row) in few.as_chunks_mut::<16>().0.iter_mut().zip(rows.chunks_exact(of_row)) {
-            few[..of_group].copy_from_slice(&row[at..][..of_group]);
-        }
-        for (i, words) in wide_words(&few, 16, 0).into_iter().enumerate().take(of_group / 4) {
-            wide_planes_of::<BITS, GROUP>(words, i, out);
-        }
-        return;
-    }
-    for done in (0..of_group).step_by(16) {
-        for (i, words) in wide_words(rows, of_row, at + done).into_iter().enumerate() {
-            wide_planes_of::<BITS, GROUP>(words, done / 4 + i, out);
-        }
-    }
-}
-
 /// [`planes_of`] of all sixteen rows.
 #[inline(always)]
 fn wide_planes_of<const BITS: usize, const GROUP: usize>(

@@ -125,16 +125,17 @@ fn scratch_is_decoded_rows_a_thread_and_what_integers_need() {
         Cpu::scratch_bytes(precision, shape, quants, threads)
     };
     let exact = Precision::Exact;
-    assert_eq!(bytes(exact, (9, 4096), &[], 2), 2 * 8 * 4096 * 4, "whole blocks");
-    assert_eq!(bytes(exact, (9, 17), &[], 1), 8 * 32 * 4, "filled up to 32 columns");
+    assert_eq!(bytes(exact, (9, 1, 4096), &[], 2), 2 * 8 * 4096 * 4, "whole blocks");
+    assert_eq!(bytes(exact, (9, 1, 17), &[], 1), 8 * 32 * 4, "filled up to 32 columns");
     let affine = |bits, group| Quant::Affine { bits, group, params: Float::F32 };
     // 4096 columns are 64 groups of 64, each with a step and a sum; 3 and 8 bits share an order.
     let quants = [affine(4, 64), affine(3, 64), affine(8, 64), Quant::Plain(Float::F32)];
     // A tile, its scales and biases; sums that wait; a copy of sixteen rows at their largest.
     let tile = 16 * 4096 + 2 * 4 * 16 * 128 + 4 * 8192 + 16 * (4096 + 128 * 8);
     let threads = 8 * 4096 * 4 + tile + 5 * 64;
-    // Vectors by eight. Between them, and before the first one, up to a line of the cache is left out.
-    let vectors = 2 * 16 * (64 * (2 * 64 + 8) + 64) + 64;
-    let found = bytes(Precision::Fast, (9, 4096), &quants, 1);
+    // Each of two sets filled up to eight. Between vectors, and before the first one, up to a line
+    // of the cache is left out.
+    let vectors = 2 * (9 + 2 * 7) * (64 * (2 * 64 + 8) + 64) + 64;
+    let found = bytes(Precision::Fast, (9, 2, 4096), &quants, 1);
     assert_eq!(found, threads + vectors, "tile and vectors in two orders");
 }
