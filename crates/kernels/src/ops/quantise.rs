@@ -74,17 +74,17 @@ fn one<const GROUP: usize, const PLANES: usize>(
     }
     let inverse = LARGEST / largest;
     let x = laid::<GROUP, PLANES>(x);
-    // Arrays of a known length, or else the loop is not made of whole registers.
-    const WHOLE: &str = "a group has so many bytes";
-    let upper: &mut [i8; GROUP] = upper.try_into().expect(WHOLE);
-    let lower: &mut [i8; GROUP] = lower.try_into().expect(WHOLE);
+    // Arrays of a known length and of our own, or else the loop is not made of whole registers.
+    let (mut uppers, mut lowers) = ([0; GROUP], [0; GROUP]);
     let mut total = 0_i32;
     for i in 0..GROUP {
         let integer = (x[i] * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
         total += integer;
         let high = (integer + 64) >> 7;
-        (upper[i], lower[i]) = (high as i8, (integer - (high << 7)) as i8);
+        (uppers[i], lowers[i]) = (high as i8, (integer - (high << 7)) as i8);
     }
+    upper.copy_from_slice(&uppers);
+    lower.copy_from_slice(&lowers);
     let step = largest / LARGEST;
     (step, step * total as f32)
 }
