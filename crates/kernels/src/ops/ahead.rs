@@ -16,6 +16,12 @@ impl Ahead {
         Ahead { at: bytes.as_ptr(), left: bytes.len() }
     }
 
+    /// From `distance` bytes behind the beginning of `bytes` on, wherever that is.
+    #[inline(always)]
+    pub(super) fn from(bytes: &[u8], distance: usize) -> Ahead {
+        Ahead { at: bytes.as_ptr().wrapping_add(distance), left: 0 }
+    }
+
     /// Announces the next `bytes`, as far as there are any.
     #[inline(always)]
     pub(super) fn announce<L: Lanes>(&mut self, bytes: usize) {

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::lanes::{LANES, Lanes, padded};
+use crate::ops::ahead::Ahead;
 use crate::ops::weights::{Row, Visit, visit};
 use crate::rows::Part;
 use crate::scratch::grow;
@@ -11,6 +12,8 @@ use crate::{Kernels, Matrix};
 /// Rows that are unpacked and multiplied together, so that one's work hides another's latency;
 /// with more, sixteen registers do not hold the sums, scales and biases.
 const FUSED: usize = 2;
+/// Bytes after which rows are announced, at least: nearer ones would be read before they have come.
+const AHEAD: usize = 2048;
 /// Rows that are decoded to scratch before several vectors meet them.
 pub(crate) const TILE_ROWS: usize = 8;
 
@@ -130,8 +133,12 @@ fn fused<'a, L: Lanes, R: Row<'a>, const N: usize>(rows: [R; N], x: &[f32]) -> [
     let mut sums = [L::splat(0.0); N];
     let group_blocks = rows[0].group_cols() / LANES;
     let (blocks, rest) = x.as_chunks::<LANES>();
+    // Rows follow each other: while these are read, as many bytes are announced behind them.
+    let together = N * rows[0].weights().len();
+    let mut ahead = Ahead::from(rows[0].weights(), AHEAD.next_multiple_of(together.max(1)));
     let mut at = 0;
     for (group, blocks) in blocks.chunks(group_blocks).enumerate() {
+        ahead.go_on::<L>(N * blocks.len() * R::BLOCK_BYTES);
         let mut shared = [rows[0].shared::<L>(group); N];
         for r in 1..N {
             shared[r] = rows[r].shared::<L>(group);
