@@ -48,16 +48,19 @@ pub(crate) fn silu_num<T: Num>(x: T) -> T {
 }
 
 /// e^x, within 2 units in the last place where the result is normal.
+#[inline(always)]
 pub fn exp(x: f32) -> f32 {
     exp_num(x)
 }
 
 /// 1 / (1 + e^-x).
+#[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     sigmoid_num(x)
 }
 
 /// ln(1 + e^x); above 20 it is x.
+#[inline(always)]
 pub fn softplus(x: f32) -> f32 {
     if x > 20.0 {
         return x;

@@ -72,6 +72,21 @@ impl Kernels {
         (self.add_scaled)(x, scale, y);
     }
 
+    /// beta_i = sigmoid(beta_i) and decay_i = e^(rate_i · softplus(decay_i + bias_i)): how much a
+    /// step writes to each head's state, and how much of it stays.
+    pub fn delta_gates(
+        &self,
+        betas: &mut [f32],
+        decays: &mut [f32],
+        biases: &[f32],
+        rates: &[f32],
+    ) {
+        same("decays", decays.len(), betas.len());
+        same("biases", biases.len(), betas.len());
+        same("rates", rates.len(), betas.len());
+        (self.delta_gates)(betas, decays, biases, rates);
+    }
+
     /// x_i = e^(x_i - max x) / Σ of these, summed in lanes. One NaN makes all NaN.
     pub fn softmax(&self, x: &mut [f32]) {
         (self.softmax)(x);

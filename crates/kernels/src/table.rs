@@ -98,6 +98,7 @@ pub struct Kernels {
     pub(crate) softmax: fn(Out<'_>),
     pub(crate) rope: fn(Out<'_>, In<'_>, In<'_>),
     pub(crate) conv_silu: fn(In<'_>, &[&[f32]], Out<'_>),
+    pub(crate) delta_gates: fn(Out<'_>, Out<'_>, In<'_>, In<'_>),
     pub(crate) delta_steps: fn(Out<'_>, &[DeltaStep<'_>], Out<'_>, Out<'_>),
     pub(crate) delta_read: fn(Out<'_>, D<'_>, Out<'_>, Out<'_>),
     pub(crate) delta_apply: fn(Out<'_>, U<'_>),
@@ -251,6 +252,10 @@ macro_rules! table {
                 conv_silu: operation!(
                     $features, elements::conv_silu::<$lanes>,
                     (taps: In<'_>, window: &[&[f32]], out: Out<'_>)
+                ),
+                delta_gates: operation!(
+                    $features, elements::delta_gates,
+                    (betas: Out<'_>, decays: Out<'_>, biases: In<'_>, rates: In<'_>)
                 ),
                 delta_steps: operation!(
                     $features, delta::delta_steps::<$lanes>,

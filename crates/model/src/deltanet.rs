@@ -32,15 +32,15 @@ impl DeltaNet<'_> {
     pub(crate) fn project(&self, rows: usize, normed: &[f32], s: &mut LinearScratch) {
         self.layer.project(self.cpu, self.weights, rows, normed, s);
         let heads = self.config.linear_value_heads;
-        for (beta, decay) in
-            s.betas.chunks_exact_mut(heads).zip(s.decays.chunks_exact_mut(heads)).take(rows)
-        {
-            for h in 0..heads {
-                beta[h] = kernels::sigmoid(beta[h]);
-                let step = kernels::softplus(decay[h] + self.layer.time_bias[h]);
-                decay[h] = kernels::exp(self.layer.negative_rate[h] * step);
-            }
-        }
+        let k = self.cpu.kernels();
+        let (biases, rates) = (&self.layer.time_bias, &self.layer.negative_rate);
+        let betas = s.betas.chunks_exact_mut(heads);
+        let mut gates: Vec<(&mut [f32], &mut [f32])> =
+            betas.zip(s.decays.chunks_exact_mut(heads)).take(rows).collect();
+        // Three exponentials, one by one, are worth a hundred multiplications of other work.
+        self.cpu.each_of(100 * heads, &mut gates, |_, (betas, decays)| {
+            k.delta_gates(betas, decays, biases, rates);
+        });
     }
 
     /// The rows of one sequence: convolution and recurrence.

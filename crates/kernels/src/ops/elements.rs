@@ -1,7 +1,7 @@
 //! Operations in which every element is for itself: sixteen at a time, the remainder one by one.
 
 use crate::lanes::{LANES, Num};
-use crate::math::{sigmoid_num, silu_num};
+use crate::math::{exp, sigmoid, sigmoid_num, silu_num, softplus};
 
 /// A formula of two elements. A type rather than a closure, so that it is sure to be inlined into
 /// code with the target features of its table.
@@ -95,6 +95,17 @@ pub(crate) fn silu<L: Num>(x: &mut [f32]) {
     }
     for x in rest {
         *x = silu_num(*x);
+    }
+}
+
+/// There are a few of them a row: with the table's own multiplications that is enough.
+#[inline(always)]
+pub(crate) fn delta_gates(betas: &mut [f32], decays: &mut [f32], biases: &[f32], rates: &[f32]) {
+    for beta in betas {
+        *beta = sigmoid(*beta);
+    }
+    for (decay, (bias, rate)) in decays.iter_mut().zip(biases.iter().zip(rates)) {
+        *decay = exp(rate * softplus(*decay + bias));
     }
 }
 

@@ -94,6 +94,10 @@ fn gates_by_hand() {
         let mut x = [8.0, 8.0, 8.0];
         table.sigmoid_mul(&mut x, &[0.0, 100.0, -200.0]);
         assert_eq!(x, [4.0, 8.0, 0.0], "sigmoid_mul");
+        let (mut betas, mut decays) = ([0.0, 100.0], [29.0, -100.0]);
+        // Far above and far below zero softplus is x, and nothing.
+        table.delta_gates(&mut betas, &mut decays, &[1.0, -100.0], &[-0.5, -8.0]);
+        assert_eq!((betas, decays), ([0.5, 1.0], [kernels::exp(-15.0), 1.0]), "delta_gates");
     }
 }
 

@@ -36,7 +36,10 @@ fn results(table: &Kernels, seed: u64, kinds: usize, len: usize) -> Vec<(&'stati
     let mut convolved = vec![0.0; len];
     let taps: Vec<f32> = [&x[..], &y, &z].concat();
     table.conv_silu(&taps, &[&y, &z, &x], &mut convolved);
+    let (mut betas, mut decays) = (x.clone(), y.clone());
+    table.delta_gates(&mut betas, &mut decays, &z, &x);
     vec![
+        ("delta_gates", [betas, decays].concat()),
         ("dot", vec![table.dot(&x, &y)]),
         ("rms_norm", normed),
         ("l2_norm", changed(&|x| table.l2_norm(x, 1e-6, 0.25))),
